@@ -11,7 +11,9 @@ from typing import Any, Literal
 
 import msgspec
 
-Action = Literal["startcall", "file_playback", "start_stream", "stream_playback", "clean_stream", "stop_stream", "hangup"]
+Action = Literal[
+    "startcall", "file_playback", "start_stream", "stream_playback", "clean_stream", "stop_stream", "hangup"
+]
 
 SAMPLE_RATE = 8000
 """Samples a second of the audio in both directions (section 4.2: 8K 16bit mono PCM)."""
@@ -106,7 +108,9 @@ def decode_reply(body: bytes) -> Reply:
     try:
         return _reply_decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise WireError(f"expected a JSON object with code and msg (section 1.3), got {_glimpse(body)}: {error}") from error
+        raise WireError(
+            f"expected a JSON object with code and msg (section 1.3), got {_glimpse(body)}: {error}"
+        ) from error
 
 
 def decode_audio(message: bytes | str) -> AudioFrame:
@@ -141,7 +145,9 @@ def event_from(item: Any, position: int = 0) -> Event:
         raise WireError(f"expected an event object (section 3) at position {position}, got {type(item).__name__}")
     name = item.get("event_name")
     if not isinstance(name, str) or not name:
-        raise WireError(f"expected a non-empty string event_name (section 3) at position {position}, got {name!r}"[:200])
+        raise WireError(
+            f"expected a non-empty string event_name (section 3) at position {position}, got {name!r}"[:200]
+        )
     return Event(
         event_name=name,
         call_id=_text(item.get("call_id")),

@@ -1,0 +1,113 @@
+"""Redis: key and channel names, and what is said under them. Redis holds only what may be lost (design, section 2).
+
+Every message is a hint whose truth can be read again. Keys expire by themselves; nothing here is ever the only copy.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+import redis
+import redis.asyncio
+
+LIVE_CHANNEL = "waihu:live"
+"""What happens in calls now, for the live view."""
+MEDIA_KEY = "waihu:media"
+"""Hash: media process id -> Heartbeat."""
+HEARTBEAT_SECONDS = 2.0
+HEARTBEAT_TTL_MS = 8_000
+"""A process that was silent for so long counts as gone: four heartbeats, above any stall seen."""
+BRIEFING_TTL_SECONDS = 4 * 3600
+"""Longer than any call may ring and last."""
+OWNER_TTL_MS = 10_000
+OWNER_RENEW_SECONDS = 3.0
+"""Three chances to renew before a call counts as held by nobody."""
+CONNECT_TIMEOUT_SECONDS = 1.0
+COMMAND_TIMEOUT_SECONDS = 2.0
+"""Redis answers within a millisecond or is down; whoever asks must not hang with it."""
+
+
+def briefing_key(identity: str) -> str:
+    """``identity``: our uuid or the phone system's call_id; the briefing is written under both."""
+    return f"waihu:briefing:{identity}"
+
+
+def owner_key(uuid: str) -> str:
+    return f"waihu:owner:{uuid}"
+
+
+def call_channel(uuid: str) -> str:
+    """Workers to media: hints for the session that holds the call."""
+    return f"waihu:call:{uuid}"
+
+
+class Briefing(msgspec.Struct, frozen=True, kw_only=True):
+    """All that media needs to know of a call."""
+
+    uuid: str
+    call_id: str
+    batch_id: int
+    created_at: int
+    caller: str
+    number: str
+    ticket_no: str
+    username: str
+    ticket_type: str
+    ticket_content: str
+    stop_asked: bool = False
+
+
+class Owner(msgspec.Struct, frozen=True, kw_only=True):
+    """Which session holds a call: its process, and its part number, which fences off earlier ones."""
+
+    process: str
+    part: int
+
+
+class Hint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """On a call's channel. ``hangup`` and ``stopped``: end the call; ``briefing``: read it again; ``owner``: part ``part`` took over."""
+
+    type: Literal["hangup", "stopped", "briefing", "owner"]
+    reason: str = ""
+    part: int = 0
+
+
+class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
+    """One media process: how many sessions it can take, how many it has, of those how many are phone calls."""
+
+    at: int
+    capacity: int
+    sessions: int
+    phone_sessions: int
+    draining: bool
+    listen: str
+
+
+class LiveEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """On the live channel: an Active Call event of one call, without speech unless the watcher may have it."""
+
+    uuid: str
+    at: int
+    event: str
+    data: dict[str, object] = {}
+
+
+def open_redis(url: str) -> redis.Redis:
+    """A client with bounded waits; it connects when first used. Commands raise redis.RedisError when Redis is away."""
+    return redis.Redis.from_url(
+        url,
+        socket_connect_timeout=CONNECT_TIMEOUT_SECONDS,
+        socket_timeout=COMMAND_TIMEOUT_SECONDS,
+        health_check_interval=30,
+    )
+
+
+def open_async_redis(url: str) -> redis.asyncio.Redis:
+    """As open_redis, for asyncio."""
+    return redis.asyncio.Redis.from_url(
+        url,
+        socket_connect_timeout=CONNECT_TIMEOUT_SECONDS,
+        socket_timeout=COMMAND_TIMEOUT_SECONDS,
+        health_check_interval=30,
+    )

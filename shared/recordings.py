@@ -1,0 +1,125 @@
+"""Where a call's recording and transcript lie (reading.md, "Recordings"), and what a transcript's lines say.
+
+``ai_call/yyyy/MM/dd/HH/<uuid>.wav`` under one root, the hour in the configured zone. Each media session that held
+the call wrote a part of its own: ``<uuid>.wav`` and ``<uuid>.jsonl`` first, then ``<uuid>.2.wav`` and so on. Part
+numbers are handed out by the file system (a file is created only where none was), so they survive a wiped Redis.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from shared.errors import RecordingPathError
+from shared.ids import is_call_uuid
+
+ROOT = "ai_call"
+MAX_PARTS = 50
+"""More sessions than this for one call mean a socket that comes and goes for ever, not a call."""
+_NAME = re.compile(r"ai_call/\d{4}/\d{2}/\d{2}/\d{2}/(?P<uuid>\d{19})(?:\.\d{1,2})?\.wav")
+
+
+def stem(uuid: str, created_at: int, zone: ZoneInfo) -> str:
+    """The name without its ending, relative to the recordings root. Raises RecordingPathError for what is no call's uuid."""
+    if not is_call_uuid(uuid):
+        raise RecordingPathError(f"expected a call's uuid of 19 digits, got {len(uuid)} characters")
+    return f"{ROOT}/{datetime.fromtimestamp(created_at / 1000, zone):%Y/%m/%d/%H}/{uuid}"
+
+
+def resolve(root: Path, name: str) -> Path:
+    """The file that ``name`` (as in wavFileUrl) means. Raises RecordingPathError unless it is a recording under ``root``."""
+    if _NAME.fullmatch(name) is None:
+        raise RecordingPathError("expected ai_call/yyyy/MM/dd/HH/<uuid>.wav")
+    base = root.resolve()
+    path = (base / name).resolve()
+    if not path.is_relative_to(base):
+        raise RecordingPathError("the name leaves the recordings directory")
+    return path
+
+
+def uuid_of(name: str) -> str:
+    """The call's uuid in a recording's name. Raises RecordingPathError."""
+    match = _NAME.fullmatch(name)
+    if match is None:
+        raise RecordingPathError("expected ai_call/yyyy/MM/dd/HH/<uuid>.wav")
+    return match["uuid"]
+
+
+def part(root: Path, name_stem: str, number: int, ending: Literal["wav", "jsonl"]) -> Path:
+    """The path of part ``number`` (1, 2, …) of a call's recording or transcript."""
+    return root / f"{name_stem}.{ending}" if number == 1 else root / f"{name_stem}.{number}.{ending}"
+
+
+def parts(root: Path, name_stem: str, ending: Literal["wav", "jsonl"]) -> list[Path]:
+    """The parts that exist, in order."""
+    found = []
+    for number in range(1, MAX_PARTS + 1):
+        path = part(root, name_stem, number, ending)
+        if not path.is_file():
+            break
+        found.append(path)
+    return found
+
+
+# --- the transcript's lines --------------------------------------------------------------------------------------------
+
+
+class Begin(msgspec.Struct, frozen=True, tag="begin", kw_only=True):
+    """A session took the call; ``at`` is when its first audio came: the zero of the part's recording."""
+
+    at: int
+    call_id: str
+    part: int
+
+
+class Turn(msgspec.Struct, frozen=True, tag="turn", kw_only=True):
+    """One turn as it was heard. ``start`` and ``end``: milliseconds since 1970. ``cut``: interrupted there."""
+
+    role: Literal["assistant", "user"]
+    content: str
+    start: int
+    end: int
+    cut: bool = False
+
+
+class Tag(msgspec.Struct, frozen=True, tag="tag", kw_only=True):
+    """An outcome the agent noted, such as ``do_not_call``, ``callback_wanted`` or ``voicemail``."""
+
+    at: int
+    name: str
+    value: str = ""
+
+
+class End(msgspec.Struct, frozen=True, tag="end", kw_only=True):
+    """The session is over. ``initiator``: ``callee`` (they hung up), ``system`` (we did), ``error``."""
+
+    at: int
+    reason: str
+    initiator: str
+
+
+Line = Begin | Turn | Tag | End
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Line)
+
+
+def encode_line(line: Line) -> bytes:
+    """One line of a transcript, with its newline."""
+    return _encoder.encode(line) + b"\n"
+
+
+def read_lines(path: Path) -> Iterator[Line]:
+    """The lines of one part. A last line that was cut by a crash, or any that cannot be read, is passed over."""
+    with path.open("rb") as file:
+        for raw in file:
+            try:
+                yield _decoder.decode(raw)
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                continue

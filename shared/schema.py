@@ -1,0 +1,197 @@
+"""The one SQL schema, for PostgreSQL and SQLite alike. Times are milliseconds since 1970 in UTC; ids of tasks are 64-bit.
+
+Writers (design, section 2): ``api`` inserts tasks, phone events and idempotency keys and records the wish to stop;
+``workers`` alone change the state of tasks and calls otherwise; ``media`` writes no SQL at all.
+Changes to these tables come with a migration in ``shared/migrations``; a test compares the two.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from shared.lifecycle import FINAL_TASKS, LIVE_CALLS, WAITING_TASKS
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(column_0_label)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+Id = BigInteger().with_variant(Integer, "sqlite")
+"""A 64-bit key; SQLite counts up only a column declared INTEGER, which is 64-bit there."""
+Document = JSON().with_variant(JSONB, "postgresql")
+
+
+def _one_of(column: str, states: frozenset[str]) -> str:
+    return f"{column} IN ({', '.join(repr(str(state)) for state in sorted(states))})"
+
+
+tasks = Table(
+    "tasks",
+    metadata,
+    Column("batch_id", Id, primary_key=True, autoincrement=True),
+    Column("ticket_no", String(200), nullable=False),
+    Column("phone", String(40), nullable=False),  # as it was given, and is shown again
+    Column("number", String(24), nullable=False),  # normalised: the customer's line
+    Column("exten", String(16), nullable=False, server_default=""),
+    Column("username", String(200), nullable=False),
+    Column("ticket_type", String(200), nullable=False),
+    Column("ticket_content", Text, nullable=False),
+    Column("digest", LargeBinary(16), nullable=False),  # of the ticket's body: the same ticket sent twice has the same
+    Column("state", String(16), nullable=False, server_default="pending"),
+    Column("state_at", BigInteger, nullable=False),
+    Column("connected", Boolean),
+    Column("created_at", BigInteger, nullable=False),
+    Column("due_at", BigInteger),  # when it may be dialled next; null unless it waits
+    Column("expires_at", BigInteger),
+    Column("priority", Integer, nullable=False, server_default="0"),  # higher goes first
+    Column("stop_requested_at", BigInteger),
+    Column("final_at", BigInteger),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("no_answers", Integer, nullable=False, server_default="0"),
+    Column("refusals", Integer, nullable=False, server_default="0"),
+    Column("caller", String(24)),  # the number it was called from last: sticky over retries
+    sqlite_autoincrement=True,
+)
+Index("ix_tasks_ticket_no", tasks.c.ticket_no, tasks.c.created_at)
+Index(
+    "uq_tasks_live_ticket_no",
+    tasks.c.ticket_no,
+    unique=True,
+    postgresql_where=text(f"NOT ({_one_of('state', FINAL_TASKS)})"),
+    sqlite_where=text(f"NOT ({_one_of('state', FINAL_TASKS)})"),
+)
+"""One live task a ticket: two requests that post the same ticket at once cannot both win."""
+Index(
+    "ix_tasks_due",
+    tasks.c.priority.desc(),
+    tasks.c.due_at,
+    tasks.c.batch_id,
+    postgresql_where=text(_one_of("state", WAITING_TASKS)),
+    sqlite_where=text(_one_of("state", WAITING_TASKS)),
+)
+Index("ix_tasks_created_at", tasks.c.created_at)
+Index("ix_tasks_number", tasks.c.number)
+
+calls = Table(
+    "calls",
+    metadata,
+    Column("uuid", String(19), primary_key=True),
+    Column("batch_id", Id, ForeignKey("tasks.batch_id")),
+    Column(
+        "call_type", String(2), nullable=False
+    ),  # 01 came in, 02 made by a task, 03 placed through the Active Call API
+    Column("state", String(16), nullable=False),
+    Column("call_id", String(100), nullable=False, server_default=""),  # the phone system's
+    Column("caller", String(24), nullable=False),
+    Column("number", String(24), nullable=False),  # the customer's, normalised
+    Column("telephone", String(40), nullable=False),  # the customer's, as given
+    Column("exten", String(16), nullable=False, server_default=""),
+    Column("created_at", BigInteger, nullable=False),
+    Column("dialing_at", BigInteger),
+    Column("answered_at", BigInteger),
+    Column("ended_at", BigInteger),
+    Column("media_ended_at", BigInteger),
+    Column("cdr_at", BigInteger),
+    Column("closed_at", BigInteger),
+    Column("hangup_requested_at", BigInteger),
+    Column("stop_asked", Boolean, nullable=False, server_default=text("false")),
+    Column("hangup_cause", String(64), nullable=False, server_default=""),
+    Column("time_len", Integer, nullable=False, server_default="0"),
+    Column("record_file", String(300), nullable=False, server_default=""),  # the vendor's name of its own recording
+    Column("wav_file", String(200), nullable=False, server_default=""),  # ours, relative to the recordings root
+    Column("extnum", String(40)),
+    Column("dialogue", Document),  # [{"role", "content"}]: what was heard
+    Column("tags", Document),  # outcome tags the agent gave, such as do_not_call
+    Column("deadline_at", BigInteger),
+)
+Index(
+    "uq_calls_live_task",
+    calls.c.batch_id,
+    unique=True,
+    postgresql_where=text(_one_of("state", LIVE_CALLS)),
+    sqlite_where=text(_one_of("state", LIVE_CALLS)),
+)
+_LIVE_OUTBOUND = f"call_type = '02' AND {_one_of('state', LIVE_CALLS)}"
+Index(
+    "uq_calls_live_number",
+    calls.c.number,
+    unique=True,
+    postgresql_where=text(_LIVE_OUTBOUND),
+    sqlite_where=text(_LIVE_OUTBOUND),
+)
+Index("ix_calls_batch_id", calls.c.batch_id)
+Index(
+    "uq_calls_call_id",
+    calls.c.call_id,
+    unique=True,
+    postgresql_where=text("call_id <> ''"),
+    sqlite_where=text("call_id <> ''"),
+)
+Index(
+    "ix_calls_deadline_at",
+    calls.c.deadline_at,
+    postgresql_where=text("deadline_at IS NOT NULL"),
+    sqlite_where=text("deadline_at IS NOT NULL"),
+)
+_LISTED = "state IN ('ended', 'lost', 'refused')"
+Index(
+    "ix_calls_listed",
+    calls.c.call_type,
+    calls.c.created_at.desc(),
+    calls.c.uuid.desc(),
+    postgresql_where=text(_LISTED),
+    sqlite_where=text(_LISTED),
+)
+Index("ix_calls_number", calls.c.number)
+
+phone_events = Table(
+    "phone_events",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=True),
+    Column("received_at", BigInteger, nullable=False),
+    Column("event_name", String(64), nullable=False),
+    Column("request_id", String(100), nullable=False, server_default=""),
+    Column("call_id", String(100), nullable=False, server_default=""),
+    Column("body", Document, nullable=False),  # as it came
+    Column("applied_at", BigInteger),
+    Column("call_uuid", String(19)),  # the call it was matched to; null once applied: it matched none
+    sqlite_autoincrement=True,
+)
+"""The inbox: stored before anything else happens with it."""
+Index(
+    "ix_phone_events_waiting",
+    phone_events.c.id,
+    postgresql_where=text("applied_at IS NULL"),
+    sqlite_where=text("applied_at IS NULL"),
+)
+Index("ix_phone_events_call_uuid", phone_events.c.call_uuid)
+Index("ix_phone_events_call_id", phone_events.c.call_id)
+
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("key", String(200), primary_key=True),
+    Column("digest", LargeBinary(32), nullable=False),  # of the request's body
+    Column("response", LargeBinary, nullable=False),  # word for word
+    Column("created_at", BigInteger, nullable=False),
+)
+Index("ix_idempotency_keys_created_at", idempotency_keys.c.created_at)

@@ -1,0 +1,350 @@
+"""Every setting: environment variables with the prefix ``WAIHU_``, a ``.env`` file beside them, one frozen object.
+
+Nothing reads the environment at import. ``load`` is called once by each entry point and the object passed on.
+What the local supervisor started by itself (embedded Redis, sandbox, other ports) it writes to ``endpoints.json`` in
+the state directory; a setting that is not set takes its value from there, so that a worker started by hand on the
+same machine finds the same house.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from dotenv import dotenv_values
+
+from shared.errors import SettingsError
+
+PREFIX = "WAIHU_"
+ENDPOINTS_FILE = "endpoints.json"
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?")
+_TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
+
+
+@dataclass(frozen=True)
+class Caller:
+    """A number we call from: how many calls at once, and how many new ones a second, it may have."""
+
+    number: str
+    concurrency: int = 30
+    cps: float = 10.0
+
+
+def parse_duration(text: str) -> float:
+    """Seconds in ``500ms``, ``30s``, ``10m``, ``2h``, ``1d``; a bare number is seconds. Raises ValueError."""
+    match = _DURATION.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(f"expected a duration such as 500ms, 30s, 10m or 2h, got {text!r}")
+    return float(match.group(1)) * _UNITS[match.group(2) or "s"]
+
+
+def _durations(text: str) -> tuple[float, ...]:
+    return tuple(parse_duration(part) for part in text.split(",") if part.strip())
+
+
+def _boolean(text: str) -> bool:
+    lowered = text.strip().lower()
+    if lowered not in _TRUE + _FALSE:
+        raise ValueError(f"expected 1 or 0 (true/false, yes/no, on/off), got {text!r}")
+    return lowered in _TRUE
+
+
+def _positive(text: str) -> int:
+    if not text.strip().isdigit() or int(text) == 0:
+        raise ValueError(f"expected a whole number above 0, got {text!r}")
+    return int(text)
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _choice(*allowed: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text.strip() not in allowed:
+            raise ValueError(f"expected one of {', '.join(name or '(empty)' for name in allowed)}, got {text!r}")
+        return text.strip()
+
+    return parse
+
+
+def _zone(text: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(text.strip())
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise ValueError(f"expected a time zone such as Asia/Shanghai, got {text!r}") from error
+
+
+def _callers(text: str) -> tuple[Caller, ...]:
+    callers = tuple(_caller(part) for part in text.split(";") if part.strip())
+    if not callers:
+        raise ValueError("expected at least one number, such as 057128167421:concurrency=30,cps=10")
+    return callers
+
+
+def _caller(text: str) -> Caller:
+    number, _, limits = text.strip().partition(":")
+    values: dict[str, str] = {}
+    for item in filter(None, (part.strip() for part in limits.split(","))):
+        name, _, value = item.partition("=")
+        values[name.strip()] = value.strip()
+    unknown = set(values) - {"concurrency", "cps"}
+    if unknown or not number.lstrip("+").isdigit():
+        raise ValueError(f"expected NUMBER:concurrency=30,cps=10, got {text.strip()!r}")
+    cps = float(values.get("cps", "10"))
+    if not 0 < cps < 10_000:
+        raise ValueError(f"expected cps above 0, got {cps}")
+    return Caller(number, _positive(values.get("concurrency", "30")), cps)
+
+
+def _listen(text: str) -> tuple[str, int]:
+    host, _, port = text.strip().rpartition(":")
+    if not host or not port.isdigit() or not 0 < int(port) < 65536:
+        raise ValueError(f"expected HOST:PORT, got {text!r}")
+    return host.strip("[]"), int(port)
+
+
+def _url(*schemes: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        stripped = text.strip().rstrip("/")
+        if stripped and (urlsplit(stripped).scheme not in schemes):
+            raise ValueError(
+                f"expected a URL beginning with {' or '.join(scheme + '://' for scheme in schemes)}, got {_mask_url(text)!r}"
+            )
+        return stripped
+
+    return parse
+
+
+def _setting(default: str, parse: Callable[[str], Any], about: str, *, secret: bool = False) -> Any:
+    return field(metadata={"default": default, "parse": parse, "about": about, "secret": secret})
+
+
+_http = _url("http", "https")
+_speech = _url("ws", "wss", "http", "https")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """All settings, parsed. Durations are seconds. An empty string means "not set" where a default is empty."""
+
+    database_url: str = _setting("", str.strip, "SQLite in the state directory, or postgresql://…")
+    redis_url: str = _setting("", _url("redis", "rediss", "unix"), "embedded Redis on loopback, or redis://…")
+    state_dir: Path = _setting("var", Path, "where the embedded database, Redis and logs live")
+    recordings_dir: Path = _setting(
+        "", Path, "recordings root, one filesystem for api, workers and media; STATE_DIR/recordings"
+    )
+    phone_url: str = _setting("", _http, "the phone system's dialog API; the sandbox if empty")
+    phone_secret: str = _setting("", str.strip, "secret that phone events and audio sockets must carry", secret=True)
+    phone_record: bool = _setting("true", _boolean, "isRecord of startcall")
+    phone_timeout: float = _setting("10s", parse_duration, "longest wait for the phone system's answer to one request")
+    callers: tuple[Caller, ...] = _setting("057128167421:concurrency=30,cps=10", _callers, "numbers we call from")
+    max_calls: int = _setting("200", _positive, "calls at once, over all numbers")
+    media_capacity: int = _setting("200", _positive, "calls at once in one media process")
+    call_window: str = _setting(
+        "", str.strip, "hours in which customers may be called, such as 09:00-12:00,14:00-20:00; empty: always"
+    )
+    ring_timeout: float = _setting("60s", parse_duration, "how long a phone may ring")
+    max_call_seconds: float = _setting("600", parse_duration, "longest conversation")
+    retry_no_answer: tuple[float, ...] = _setting(
+        "30m,2h", _durations, "one delay per retry of an unanswered call; empty: none"
+    )
+    retry_refused: tuple[float, ...] = _setting(
+        "1m,5m", _durations, "one delay per retry of a refused call; empty: none"
+    )
+    redial_unknown: bool = _setting("0", _boolean, "dial again when nobody knows whether the phone rang")
+    ticket_repeat_after: float = _setting(
+        "24h", parse_duration, "how long a repeated ticketNo answers with the task it made"
+    )
+    batch_limit: int = _setting("10000", _positive, "most tickets in one request")
+    api_keys: tuple[str, ...] = _setting("", _words, "keys that may use the API, separated by commas", secret=True)
+    api_listen: tuple[str, int] = _setting("127.0.0.1:8899", _listen, "where the API listens")
+    media_listen: tuple[str, int] = _setting("127.0.0.1:8080", _listen, "where the media process listens")
+    flower_listen: tuple[str, int] = _setting("127.0.0.1:5555", _listen, "where Flower listens")
+    public_url: str = _setting("http://127.0.0.1:8899", _http, "how others reach the API; begins every wavFileUrl")
+    timezone: ZoneInfo = _setting("Asia/Shanghai", _zone, "zone of every printed and parsed time")
+    success_code: str = _setting(
+        "spec", _choice("spec", "0", "200"), "code of success: as each endpoint's example, or one for all"
+    )
+    log_format: str = _setting("text", _choice("text", "json"), "text or json")
+    log_level: str = _setting("INFO", _choice("DEBUG", "INFO", "WARNING", "ERROR"), "least severe level that is logged")
+    asr_provider: str = _setting("", _choice("", "aliyun"), "speech recognition; the stand-in if empty")
+    asr_endpoint: str = _setting("", _speech, "the provider's endpoint, if not its own default")
+    asr_key: str = _setting("", str.strip, "the provider's key", secret=True)
+    asr_model: str = _setting("paraformer-realtime-8k-v2", str.strip, "the provider's model")
+    tts_provider: str = _setting("", _choice("", "aliyun"), "speech synthesis; the stand-in if empty")
+    tts_endpoint: str = _setting("", _speech, "the provider's endpoint, if not its own default")
+    tts_key: str = _setting("", str.strip, "the provider's key", secret=True)
+    tts_model: str = _setting("cosyvoice-v2", str.strip, "the provider's model")
+    tts_voice: str = _setting("longyumi_v2", str.strip, "the provider's voice, unless the playbook names one")
+    llm_endpoint: str = _setting(
+        "", _http, "an OpenAI-compatible endpoint, such as https://host/v1; empty: scripted playbooks only"
+    )
+    llm_key: str = _setting("", str.strip, "its key", secret=True)
+    llm_model: str = _setting("qwen-plus", str.strip, "its model")
+    playbooks_dir: Path = _setting("playbooks", Path, "what the AI says, one file per ticket type")
+    allow_standin: bool = _setting("0", _boolean, "dial although a stand-in is in use beside real services")
+    drain_timeout: float = _setting("11m", parse_duration, "how long media lets live calls finish after SIGTERM")
+    sources: Mapping[str, str] = field(default_factory=dict, metadata={"internal": True})
+    """For each setting's name: ``environment``, ``.env``, ``embedded`` (endpoints.json) or ``default``."""
+
+    @property
+    def standins(self) -> tuple[str, ...]:
+        """The stand-ins in use: any of ``phone``, ``asr``, ``tts``, and ``llm`` when it is the sandbox's."""
+        used = [] if self.sources.get("phone_url") in ("environment", ".env") else ["phone"]
+        used += [name for name in ("asr", "tts") if not getattr(self, f"{name}_provider")]
+        return tuple(used)
+
+    @property
+    def standins_forbidden(self) -> bool:
+        """Whether dialling must wait because a stand-in is in use beside a real service (design, section 4)."""
+        real = any(
+            self.sources.get(name) in ("environment", ".env") for name in ("database_url", "redis_url", "phone_url")
+        )
+        return real and bool(self.standins) and not self.allow_standin
+
+    @property
+    def embedded_redis(self) -> bool:
+        """Whether the supervisor is to start a Redis of our own."""
+        return self.sources.get("redis_url") not in ("environment", ".env")
+
+
+def load(environment: Mapping[str, str] | None = None, directory: Path | None = None) -> Settings:
+    """Settings from ``environment`` (default: the process's), then ``.env`` in ``directory`` (default: the current one).
+
+    Raises SettingsError that names every unknown and malformed setting at once, with the nearest right name.
+    """
+    base = directory or Path.cwd()
+    process = os.environ if environment is None else environment
+    given = {name: (value, "environment") for name, value in process.items() if name.startswith(PREFIX)}
+    for name, value in dotenv_values(base / ".env").items():
+        if name.startswith(PREFIX) and value is not None:
+            given.setdefault(name, (value, ".env"))
+    known = {PREFIX + name.upper(): name for name in _names()}
+    problems = [_unknown(name, known) for name in sorted(set(given) - set(known))]
+    texts = {known[name]: value for name, value in given.items() if name in known}
+    state_dir = base / texts.get("state_dir", ("var", ""))[0]
+    for name, value in _embedded(state_dir, texts).items():
+        texts.setdefault(name, (value, "embedded"))
+    values, sources = {}, {}
+    for item in _fields():
+        text, sources[item.name] = texts.get(item.name, (item.metadata["default"], "default"))
+        try:
+            values[item.name] = item.metadata["parse"](text)
+        except ValueError as error:
+            shown = "its value is not as it should be" if item.metadata["secret"] else str(error)
+            problems.append(f"{PREFIX}{item.name.upper()}: {shown}")
+    if problems:
+        raise SettingsError("settings are not right:\n  " + "\n  ".join(problems))
+    values["state_dir"] = state_dir.resolve()
+    values["recordings_dir"] = (
+        (base / texts["recordings_dir"][0]).resolve()
+        if texts.get("recordings_dir", ("", ""))[0]
+        else values["state_dir"] / "recordings"
+    )
+    values["playbooks_dir"] = (base / values["playbooks_dir"]).resolve()
+    values["database_url"] = values["database_url"] or f"sqlite:///{values['state_dir'] / 'waihu.db'}"
+    return Settings(**values, sources=sources)
+
+
+def describe(settings: Settings) -> list[tuple[str, str, str, str]]:
+    """For each setting: its variable, its value with secrets masked, where it came from, what it is for."""
+    rows = []
+    for item in _fields():
+        value = getattr(settings, item.name)
+        shown = _shown(value, secret=item.metadata["secret"])
+        rows.append(
+            (PREFIX + item.name.upper(), shown, settings.sources.get(item.name, "default"), item.metadata["about"])
+        )
+    return rows
+
+
+def require_safe_listen(settings: Settings, listen: tuple[str, int]) -> None:
+    """Raises SettingsError if ``listen`` is beyond loopback while keys or the phone secret are missing."""
+    host = listen[0]
+    if host in ("127.0.0.1", "localhost", "::1") or host.startswith("127."):
+        return
+    missing = [
+        PREFIX + name
+        for name, value in (("API_KEYS", settings.api_keys), ("PHONE_SECRET", settings.phone_secret))
+        if not value
+    ]
+    if missing:
+        raise SettingsError(
+            f"listening on {host} lets others reach this machine; set {' and '.join(missing)} first, or listen on 127.0.0.1"
+        )
+
+
+def _fields() -> list[Any]:
+    return [item for item in fields(Settings) if "internal" not in item.metadata]
+
+
+def _names() -> list[str]:
+    return [item.name for item in _fields()]
+
+
+def _unknown(name: str, known: Mapping[str, str]) -> str:
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f"{name} is not a setting" + (f"; did you mean {near[0]}?" if near else "; `waihu settings` lists them")
+
+
+def _embedded(state_dir: Path, texts: Mapping[str, tuple[str, str]]) -> dict[str, str]:
+    """What the supervisor started on this machine, unless the setting it stands in for was set."""
+    defaults = {"redis_url": "redis://127.0.0.1:16379/0", "phone_url": "http://127.0.0.1:18059/np/sandbox/dialog"}
+    cloud = "http://127.0.0.1:18060"
+    path = state_dir / ENDPOINTS_FILE
+    if path.is_file():
+        try:
+            written = json.loads(path.read_text())
+        except (OSError, ValueError) as error:
+            raise SettingsError(f"{path} is not readable JSON ({error}); stop what runs there and delete it") from error
+        cloud = str(written.pop("cloud_url", cloud))
+        defaults |= {name: str(value) for name, value in written.items() if name in _names()}
+    socket = cloud.replace("http", "ws", 1) + "/api-ws/v1/inference"
+    for name in ("asr", "tts"):
+        if not texts.get(f"{name}_provider", ("", ""))[0]:
+            defaults[f"{name}_endpoint"] = socket
+            defaults[f"{name}_key"] = "standin"
+    return defaults
+
+
+def _shown(value: Any, *, secret: bool) -> str:
+    if secret:
+        return "********" if value else ""
+    if isinstance(value, tuple) and len(value) == 2 and isinstance(value[1], int):
+        return f"{value[0]}:{value[1]}"
+    if isinstance(value, tuple):
+        return ";".join(
+            f"{item.number}:concurrency={item.concurrency},cps={item.cps:g}"
+            if isinstance(item, Caller)
+            else f"{item:g}s"
+            if isinstance(item, float)
+            else str(item)
+            for item in value
+        )
+    if isinstance(value, float):
+        return f"{value:g}s"
+    if isinstance(value, bool):
+        return "1" if value else "0"
+    return _mask_url(str(value))
+
+
+def _mask_url(text: str) -> str:
+    parts = urlsplit(text)
+    if not parts.password:
+        return text
+    return urlunsplit(
+        parts._replace(
+            netloc=f"{parts.username or ''}:********@{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}"
+        )
+    )
