@@ -1,0 +1,1 @@
+"""Live calls: one asyncio process holds many; audio, speech and dialogue."""
