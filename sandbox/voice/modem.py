@@ -1,12 +1,27 @@
-"""Text as quiet tones inside speech: encode, mix, and decode as a stream (pure; numpy only)."""
+"""Text as quiet tones inside speech: encode, mix, and decode as a stream (pure; numpy only).
 
-from collections.abc import Sequence
+The packets are described in `packets`, their sound in `tones`. A byte is believed only where one tone of each group clearly
+outweighs the others, so that two talkers in one channel, a gap, a wrong rate or byte order give no text rather than a wrong one.
+"""
+
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
+from zlib import crc32
 
 import numpy as np
-import numpy.typing as npt
 
-Pcm = npt.NDArray[np.int16]
+from sandbox.voice.packets import MAX_BODY, MAX_PAYLOAD, MIN_BODY, START, Packet, body_length, parse, symbol_count
+from sandbox.voice.tones import CHORDS, FULL_SCALE, HOPS, SYMBOL_SECONDS, Floats, Frames, Pcm, check_rate, waveforms
+
+_USUAL_PAYLOAD = 4  # bytes: one Chinese character, one emoji, four Latin letters; more when the tones fall behind
+_LAST_TAG = 15
+
+_MARK_SHARE = 0.8  # of all energy that a mark's chord must hold; a byte gives a chord at most half
+_TONE_SHARE = 0.75  # of its group's energy that a byte's tone must hold: 4.8 dB above the other three together
+_FAINTEST = 10 ** (-56 / 10)  # mean power re full scale below which nothing is looked at: 29 dB under the usual level
+_FADE = 0.1  # a symbol 10 dB below its packet's mark was cut
+_REJOIN_FRAMES = 800  # 2 s: how long the head of a cut packet waits for its tail; a barge-in is reversed within 0.5 s
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,29 +41,272 @@ class Heard:
     lost: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Cue:
+    """`packet` sounds from the sample `start` to `end` (exclusive)."""
+
+    packet: Packet
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """When each packet of a text sounds, in samples at `rate`; `samples` is the whole length."""
+
+    rate: int
+    samples: int
+    cues: tuple[Cue, ...]
+
+    def render(self, dbfs: float = -27.0) -> Pcm:
+        """The tones as int16 mono, of `dbfs` (RMS re full scale) while they sound."""
+        wave = np.zeros(self.samples, np.float32)
+        table = waveforms(self.rate)
+        width = table.shape[1]
+        for cue in self.cues:
+            for place, symbol in enumerate(cue.packet.symbols()):
+                at = cue.start + _samples(place, self.rate)
+                wave[at : at + width] += table[symbol]
+        return np.rint(wave * (10 ** (dbfs / 20) * FULL_SCALE)).astype(np.int16)
+
+    def character_ends(self) -> tuple[int, ...]:
+        """For each character of the text the sample (exclusive) at which its packet has ended."""
+        return tuple(cue.end for cue in self.cues for _ in cue.packet.text)
+
+
 def encode(
     text: str, rate: int, samples: int | None = None, *, ends: Sequence[int] | None = None, dbfs: float = -27.0
 ) -> Pcm:
-    """Tones that carry `text`: int16 mono at `rate`.
+    """Tones that carry `text`: int16 mono at `rate`, of `dbfs` (RMS re full scale) while they sound.
 
-    `ends`, one sample index for each character of `text`, is when the character has been spoken: its tones end then, or
-    as soon after as the tones allow. Without it the characters are spread evenly over `samples`, or packed tightly.
+    `ends`, one rising sample index for each character of `text`, is when the character has been spoken: its tones end
+    then, or as soon after as they can. Without it the characters are spread evenly over `samples`, or packed tightly.
     The result has at least `samples` samples, and more if the tones need more.
+    Raises ValueError if `rate` is below 7,000 Hz, `ends` has the wrong length, or `text` has no UTF-8 form.
     """
-    raise NotImplementedError
+    return schedule(text, rate, samples, ends=ends).render(dbfs)
+
+
+def schedule(text: str, rate: int, samples: int | None = None, *, ends: Sequence[int] | None = None) -> Schedule:
+    """Place the packets of `text` in time, as `encode` describes; raises as `encode` does."""
+    check_rate(rate)
+    if ends is None:
+        ends = [(place + 1) * (samples or 0) // len(text) for place in range(len(text))]
+    if len(ends) != len(text):
+        raise ValueError(f"expected one end for each of the {len(text)} characters, got {len(ends)}")
+    tag = crc32(text.encode()) & _LAST_TAG
+    free, done = 0, 0
+    cues: list[Cue] = []
+    for number, (piece, due) in enumerate(_pieces(text, ends, rate)):
+        done += len(piece)
+        length = _samples(symbol_count(len(piece.encode())), rate)
+        start = max(free, due - length)
+        free = start + length
+        cues.append(Cue(Packet(tag, number & 255, done == len(text), piece), start, free))
+    return Schedule(rate, max(samples or 0, free), tuple(cues))
+
+
+def _pieces(text: str, ends: Sequence[int], rate: int) -> Iterator[tuple[str, int]]:
+    """Cut `text` into payloads, each with the sample it is due at; larger ones as soon as the tones fall behind."""
+    free = at = 0
+    while at < len(text):
+        stop, size = at + 1, len(text[at].encode())
+        while stop < len(text):
+            more = size + len(text[stop].encode())
+            behind = free + _samples(symbol_count(size), rate) > ends[stop - 1]
+            if more > (MAX_PAYLOAD if behind else _USUAL_PAYLOAD):
+                break
+            stop, size = stop + 1, more
+        due = ends[stop - 1]
+        free = max(free + _samples(symbol_count(size), rate), due)
+        yield text[at:stop], due
+        at = stop
+
+
+def _samples(symbols: int, rate: int) -> int:
+    return round(symbols * SYMBOL_SECONDS * rate)
 
 
 def mix(voice: Pcm, tones: Pcm) -> Pcm:
     """Voice and tones added, clipped at full scale; the shorter one is padded with silence."""
-    raise NotImplementedError
+    total = np.zeros(max(len(voice), len(tones)), np.int32)
+    total[: len(voice)] += voice
+    total[: len(tones)] += tones
+    return np.clip(total, -32768, 32767).astype(np.int16)
+
+
+class _Mark(NamedTuple):
+    frame: int
+    is_end: bool
+
+
+class _Cut(NamedTuple):
+    """The bytes that came of a packet which began at `frame` and didn't come whole."""
+
+    frame: int
+    head: bytes
+
+
+class _Found(NamedTuple):
+    packet: Packet
+    first: int  # the frames of its first and last symbol
+    last: int
 
 
 class Decoder:
-    """Decodes one stream of int16 mono PCM at `rate`, joined at any sample."""
+    """Decodes one stream of int16 mono PCM at `rate` (7,000 Hz or more, else ValueError), joined at any sample.
+
+    A packet comes out when its last symbol has been fed. One that was cut in two (paused, then resumed with some tens of
+    milliseconds said again) is put together from its head and its tail; one that isn't whole is lost, and counted in
+    the `lost` of the next. Memory is bounded: about a second of analysis, 64 KiB.
+    """
 
     def __init__(self, rate: int) -> None:
-        raise NotImplementedError
+        self._frames = Frames(rate)
+        self._symbol = _samples(1, rate)
+        self._scanned = 0  # frames below this have been searched for marks
+        self._marks: list[_Mark] = []  # not yet settled, in order; a start waits for 15 symbols at most
+        self._cut: _Cut | None = None
+        self._done = -HOPS  # the frame of the end mark that was decoded last
+        self._current: Packet | None = None
+        self._utterance_id = -1
 
     def feed(self, pcm: Pcm) -> list[Heard]:
         """Take the next samples (any number) and return the pieces that they completed, in order."""
-        raise NotImplementedError
+        heard: list[Heard] = []
+        for at in range(0, len(pcm), self._frames.longest_feed):
+            self._frames.feed(pcm[at : at + self._frames.longest_feed])
+            self._note_marks()
+            if self._marks:
+                heard.extend(self._settle())
+        return heard
+
+    def _note_marks(self) -> None:
+        """Search the frames that arrived for marks: peaks of their chords' share of the energy."""
+        low, high = self._scanned, self._frames.end - HOPS - 1
+        if high <= low:
+            return
+        self._scanned = high
+        before = max(self._frames.first, low - 1)
+        energy = self._frames.at(range(before, high + HOPS + 1))
+        total = energy.sum(axis=1)
+        if total.max() < _FAINTEST:
+            return
+        total[total < _FAINTEST] = np.inf
+        shares = energy @ CHORDS / total[:, None]
+        starts = _peaks(np.minimum(shares[:-HOPS, 0], shares[HOPS:, 1]))
+        ends = _peaks(shares[:-HOPS, 2])
+        marks = [_Mark(before + at, is_end) for peaks, is_end in ((starts, False), (ends, True)) for at in peaks]
+        self._marks.extend(sorted(mark for mark in marks if low <= mark.frame < high))
+
+    def _settle(self) -> list[Heard]:
+        """Work through the marks in the order of time, up to one whose packet hasn't come whole yet."""
+        heard: list[Heard] = []
+        while self._marks:
+            mark = self._marks[0]
+            if mark.frame > self._done + 1:
+                if not mark.is_end and not self._came_whole(mark.frame):
+                    break
+                found = self._rejoin(mark.frame) if mark.is_end else self._decode(mark.frame)
+                if found:
+                    heard.extend(self._accept(found))
+            del self._marks[0]
+        return heard
+
+    def _came_whole(self, start: int) -> bool:
+        header = self._bytes(start + len(START) * HOPS, 2, start)
+        if header is None:
+            return self._frames.end > start + (len(START) + 2) * HOPS
+        if len(header) < 2:
+            return True  # broken in its header: nothing more will make it readable
+        return self._frames.end > start + (len(START) + body_length(header)) * HOPS
+
+    def _bytes(self, frame: int, count: int, mark: int) -> bytes | None:
+        """The bytes of `count` symbols from `frame` on, up to the first that can't be told; None if not all have come."""
+        if frame + (count - 1) * HOPS >= self._frames.end:
+            return None
+        energy = self._frames.at(range(frame, frame + (count - 1) * HOPS + 1, HOPS))
+        clear, values = _read(energy, float(self._frames.energy[mark - self._frames.first].sum()))
+        return values[: clear.index(False)] if False in clear else values
+
+    def _decode(self, start: int) -> _Found | None:
+        """The packet whose start mark is at `start`; if it is broken, what came of it is kept for `_rejoin`."""
+        body = start + len(START) * HOPS
+        header = self._bytes(body, 2, start) or b""
+        length = body_length(header) if len(header) == 2 else 2
+        head = self._bytes(body, length, start) or b""
+        packet = parse(head) if len(head) == length else None
+        end = body + length * HOPS
+        if packet is not None and self._is_end(end):
+            self._cut = None
+            return _Found(packet, start, end)
+        self._cut = _Cut(start, head)
+        return None
+
+    def _is_end(self, frame: int) -> bool:
+        energy = self._frames.energy[frame - self._frames.first]
+        return float(energy @ CHORDS[:, 2]) > _MARK_SHARE * float(energy.sum())
+
+    def _rejoin(self, end: int) -> _Found | None:
+        """The packet whose end mark is at `end` while its start, or a part of its body, came before a break."""
+        tail = self._tail(end)
+        cut = self._cut if self._cut and end - self._cut.frame < _REJOIN_FRAMES else _Cut(end, b"")
+        for length in range(MIN_BODY, MAX_BODY + 1):
+            for taken in range(max(0, length - len(tail)), min(len(cut.head), length) + 1):
+                body = cut.head[:taken] + tail[len(tail) - (length - taken) :]
+                packet = parse(body)
+                if packet is not None:
+                    self._cut = None
+                    return _Found(packet, cut.frame if taken else end - length * HOPS, end)
+        return None
+
+    def _tail(self, end: int) -> bytes:
+        """The bytes just before the end mark at `end`, back to the first that can't be told."""
+        oldest = max(self._done + HOPS, self._frames.first)
+        count = min(MAX_BODY, (end - oldest) // HOPS)
+        if count < 1:
+            return b""
+        energy = self._frames.at(range(end - count * HOPS, end, HOPS))
+        clear, values = _read(energy, float(self._frames.energy[end - self._frames.first].sum()))
+        unclear = [place for place, is_clear in enumerate(clear) if not is_clear]
+        return values[unclear[-1] + 1 :] if unclear else values
+
+    def _accept(self, found: _Found) -> Iterator[Heard]:
+        """Number the packet within its utterance, and drop it if it was said twice."""
+        packet, before = found.packet, self._current
+        self._done = found.last
+        if packet.number and before == packet:
+            return  # the same piece again; a whole utterance said again begins with number 0
+        self._current = packet
+        lost = packet.number
+        if before and not before.last and packet.utterance == before.utterance:
+            step = (packet.number - before.number) & 255
+            continues = 0 < step < 128 and (packet.number != 0 or before.number == 255)
+        else:
+            step, continues = 0, False
+        if continues:
+            lost = step - 1
+        else:
+            self._utterance_id += 1
+        end = self._frames.sample_at(found.last) + self._symbol
+        yield Heard(packet.text, self._frames.sample_at(found.first), end, packet.last, self._utterance_id, lost)
+
+
+def _peaks(scores: Floats) -> list[int]:
+    """Where `scores` passes a mark's share and is the highest beside its neighbours."""
+    found = scores > _MARK_SHARE
+    if not found.any():
+        return []
+    found[1:] &= scores[1:] >= scores[:-1]
+    found[:-1] &= scores[:-1] > scores[1:]
+    return [int(at) for at in np.flatnonzero(found)]
+
+
+def _read(energy: Floats, mark: float) -> tuple[list[bool], bytes]:
+    """Symbols (count, tone) as bytes, and which of them are clear; `mark` is the energy of their packet's mark."""
+    groups = energy.reshape(-1, 4, 4)
+    best = groups.argmax(axis=2)
+    total = groups.sum(axis=2)
+    clear = (groups.max(axis=2) > _TONE_SHARE * total).all(axis=1) & (total.sum(axis=1) > _FADE * mark)
+    values = best @ np.array((64, 16, 4, 1))
+    return clear.tolist(), values.astype(np.uint8).tobytes()
