@@ -1,0 +1,1 @@
+"""The Active Call vocabulary (active-call-websocket-api): commands, events and options as typed structs. Pure."""
