@@ -16,6 +16,7 @@ from sandbox.voice.tones import CHORDS, FULL_SCALE, HOPS, SYMBOL_SECONDS, Floats
 
 _USUAL_PAYLOAD = 4  # bytes: one Chinese character, one emoji, four Latin letters; more when the tones fall behind
 _LAST_TAG = 15
+_HUSH_SECONDS = 0.005  # silence that ends a packet, so that its own last sample completes its analysis
 
 _MARK_SHARE = 0.8  # of all energy that a mark's chord must hold; a byte gives a chord at most half
 _TONE_SHARE = 0.75  # of its group's energy that a byte's tone must hold: 4.8 dB above the other three together
@@ -67,7 +68,8 @@ class Schedule:
             for place, symbol in enumerate(cue.packet.symbols()):
                 at = cue.start + _samples(place, self.rate)
                 wave[at : at + width] += table[symbol]
-        return np.rint(wave * (10 ** (dbfs / 20) * FULL_SCALE)).astype(np.int16)
+        pcm: Pcm = np.rint(wave * (10 ** (dbfs / 20) * FULL_SCALE)).astype(np.int16)
+        return pcm
 
     def character_ends(self) -> tuple[int, ...]:
         """For each character of the text the sample (exclusive) at which its packet has ended."""
@@ -99,7 +101,7 @@ def schedule(text: str, rate: int, samples: int | None = None, *, ends: Sequence
     cues: list[Cue] = []
     for number, (piece, due) in enumerate(_pieces(text, ends, rate)):
         done += len(piece)
-        length = _samples(symbol_count(len(piece.encode())), rate)
+        length = _length(len(piece.encode()), rate)
         start = max(free, due - length)
         free = start + length
         cues.append(Cue(Packet(tag, number & 255, done == len(text), piece), start, free))
@@ -113,14 +115,18 @@ def _pieces(text: str, ends: Sequence[int], rate: int) -> Iterator[tuple[str, in
         stop, size = at + 1, len(text[at].encode())
         while stop < len(text):
             more = size + len(text[stop].encode())
-            behind = free + _samples(symbol_count(size), rate) > ends[stop - 1]
+            behind = free + _length(size, rate) > ends[stop - 1]
             if more > (MAX_PAYLOAD if behind else _USUAL_PAYLOAD):
                 break
             stop, size = stop + 1, more
         due = ends[stop - 1]
-        free = max(free + _samples(symbol_count(size), rate), due)
+        free = max(free + _length(size, rate), due)
         yield text[at:stop], due
         at = stop
+
+
+def _length(payload: int, rate: int) -> int:
+    return _samples(symbol_count(payload), rate) + round(_HUSH_SECONDS * rate)
 
 
 def _samples(symbols: int, rate: int) -> int:
@@ -132,7 +138,8 @@ def mix(voice: Pcm, tones: Pcm) -> Pcm:
     total = np.zeros(max(len(voice), len(tones)), np.int32)
     total[: len(voice)] += voice
     total[: len(tones)] += tones
-    return np.clip(total, -32768, 32767).astype(np.int16)
+    mixed: Pcm = np.clip(total, -32768, 32767).astype(np.int16)
+    return mixed
 
 
 class _Mark(NamedTuple):
