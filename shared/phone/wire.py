@@ -7,6 +7,7 @@ Every ``decode_*`` raises :class:`WireError`, which says what was expected and w
 
 from __future__ import annotations
 
+import re
 from typing import Any, Literal
 
 import msgspec
@@ -92,8 +93,9 @@ class AudioFrame(msgspec.Struct, frozen=True, gc=False):
     data: bytes
 
 
+_WHOLE = re.compile(r"[+-]?[0-9]{1,18}")
+
 _encoder = msgspec.json.Encoder()
-_reply_decoder = msgspec.json.Decoder(Reply, strict=False)
 _audio_decoder = msgspec.json.Decoder(AudioFrame)
 _any_decoder = msgspec.json.Decoder()
 
@@ -104,13 +106,20 @@ def encode(message: StartCall | CallAction | Reply | AudioFrame) -> bytes:
 
 
 def decode_reply(body: bytes) -> Reply:
-    """A response of the dialog API. Raises WireError unless it is an object with an integer ``code``."""
+    """A response of the dialog API. Raises WireError unless it is an object with an integer ``code``.
+
+    A missing or null ``msg`` is an empty one, and a code may be given as text: a refusal stays a refusal so.
+    """
     try:
-        return _reply_decoder.decode(body)
+        document = _any_decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise WireError(
             f"expected a JSON object with code and msg (section 1.3), got {_glimpse(body)}: {error}"
         ) from error
+    code = _integer(document.get("code")) if isinstance(document, dict) else None
+    if code is None:
+        raise WireError(f"expected a JSON object with an integer code (section 1.3), got {_glimpse(body)}")
+    return Reply(code=code, msg=_text(document.get("msg")), client_mutation_id=_text(document.get("clientMutationId")))
 
 
 def decode_audio(message: bytes | str) -> AudioFrame:
@@ -187,6 +196,18 @@ def _text(value: Any) -> str:
     if isinstance(value, int | float):
         return str(value)
     return ""
+
+
+def _integer(value: Any) -> int | None:
+    """A whole number given as one, or as text; None for anything else."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else None
+    if isinstance(value, str):
+        text = value.strip()
+        return int(text) if _WHOLE.fullmatch(text) else None
+    return value if isinstance(value, int) else None
 
 
 def _milliseconds(value: Any) -> int | None:
