@@ -35,7 +35,7 @@ class Ring:
         if not 0 < longest <= samples:
             raise ValueError(f"expected a longest write of 1..{samples} samples, got {longest}")
         self._samples = own
-        self._bytes = memoryview(own).cast("B")
+        self._bytes = own.data.cast("B")
         self._size = samples * 2
         self._longest = longest * 2
         self._position = 0
