@@ -32,7 +32,10 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 def open_engine(url: str, *, pool_size: int = POOL_SIZE) -> Engine:
-    """An engine for ``url`` (sqlite:/// or postgresql://), set up so that ``writing`` and ``reading`` hold what they promise."""
+    """An engine for ``url`` (sqlite:/// or postgresql://), set up so that ``writing`` and ``reading`` hold what they promise.
+
+    Its errors do not show parameters: they would carry phone numbers and tickets into logs.
+    """
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
         return _open_sqlite(url)
@@ -43,6 +46,7 @@ def open_engine(url: str, *, pool_size: int = POOL_SIZE) -> Engine:
         max_overflow=0,
         pool_timeout=CONNECT_TIMEOUT_SECONDS,
         pool_pre_ping=True,
+        hide_parameters=True,
         connect_args={"connect_timeout": CONNECT_TIMEOUT_SECONDS, "options": options, "application_name": "waihu"},
     )
 
@@ -52,7 +56,9 @@ def _open_sqlite(url: str) -> Engine:
     if path and path != ":memory:":
         Path(path).parent.mkdir(parents=True, exist_ok=True)
     # autocommit=True: the driver opens no transaction of its own, so that ours begin as they must.
-    engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000, "check_same_thread": False})
+    engine = create_engine(
+        url, hide_parameters=True, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000, "check_same_thread": False}
+    )
 
     @event.listens_for(engine, "connect")
     def configure(connection: sqlite3.Connection, _record: Any) -> None:
