@@ -354,11 +354,16 @@ def _identified(call: Call, at: int, call_id: str) -> tuple[Call, Effects]:
         return call, NOTHING
     known = replace(call, call_id=call_id)
     if not known.live:
-        return known, NOTHING
+        return known, Effects(hang_up=_given_up(known))
     if known.stop_asked and known.hangup_requested_at is None:
         hung_up = replace(known, hangup_requested_at=at, deadline_at=at + HANGUP_GRACE_MS)
         return hung_up, Effects(hang_up=True, brief=True)
     return known, Effects(brief=True)
+
+
+def _given_up(call: Call) -> bool:
+    """It was ended without a word from the phone system or media: should it live after all, nobody is there to talk."""
+    return not call.live and call.cdr_at is None and call.media_ended_at is None
 
 
 def _not_rung(call: Call, at: int, state: CallState, outcome: Outcome) -> tuple[Call, Effects]:
@@ -460,13 +465,14 @@ def _deadline(call: Call, at: int, audio_flows: bool, policy: Policy) -> tuple[C
 
 
 def _hang_up_or_end(call: Call, at: int) -> tuple[Call, Effects]:
-    """Asks the phone system to end it, once; when nothing came of that in time, ends it ourselves."""
+    """Asks the phone system to end it; when nothing came of that in time, asks once more and ends it ourselves."""
     if call.call_id and call.hangup_requested_at is None:
         return replace(call, hangup_requested_at=at, deadline_at=at + HANGUP_GRACE_MS), Effects(hang_up=True)
     if call.deadline_at is not None and at < call.deadline_at:
         return call, NOTHING
     outcome = {CallState.ANSWERED: Outcome.ANSWERED, CallState.RINGING: Outcome.NO_ANSWER}.get(call.state, Outcome.LOST)
-    return _end(call, at, at, outcome)
+    ended, effects = _end(call, at, at, outcome)
+    return ended, replace(effects, hang_up=bool(call.call_id))
 
 
 def _unknown_until(at: int, policy: Policy) -> int:
