@@ -5,8 +5,8 @@ commands; both return at once, and what a command does comes back as events. The
 
 - ``answer`` comes first, when audio flows; ``hangup`` comes last, once, whoever ended the call. After it nothing is
   called any more, timers included, and commands are ignored.
-- ``trackStart`` (playId) → ``trackEnd`` or ``interruption`` + ``trackEnd`` (playId), for every play of which anything
-  was to be heard. ``trackEnd`` comes when the caller *heard* the end, not when it was sent.
+- ``trackStart`` (playId) → ``trackEnd`` or ``interruption`` + ``trackEnd`` (playId) for every play. ``trackEnd`` comes
+  when the caller *heard* the end, not when it was sent.
 - ``speaking`` → any number of ``asrDelta`` / ``asrFinal`` → ``silence`` → ``eou``. ``eou`` is the cue to answer: it
   carries the whole turn. ``asrFinal`` pieces are for those who do their own turn taking.
 - Barge-in, when the session does it by itself (``SessionOptions.barge_in``): our voice stops at the caller's onset;
@@ -14,10 +14,13 @@ commands; both return at once, and what a command does comes back as events. The
 - ``error`` with sender ``asr`` or ``tts`` says that speech failed; the session has already spoken its fallback or
   reopened the recogniser. The call goes on; ``hangup`` if it should not.
 
-Streaming speech: ``submit(Tts(play_id="a1", text="您好，", streaming=True))``, more of the same play_id, and finally
-one with ``end_of_stream=True`` (its text may be empty). Each text must be something that can be spoken by itself: a
-sentence or a clause. ``auto_hangup=True`` on any of them ends the call when the play was heard to its end; not if it
-is interrupted. ``wait_input_timeout`` starts at ``trackEnd``; ``silence`` with our track's id says that nobody spoke.
+Speech in pieces: ``say("您好。", play_id="a1", more=True)``, more of the same play_id, and finally one without ``more``
+(its text may be empty). Each piece is synthesised by itself (the next one while this one plays), so it should be a
+sentence or a clause; prompts that come again are cached. ``submit(Tts(streaming=True, …))`` is for those who have only
+tokens: all texts up to ``end_of_stream`` go into one stream of the provider.
+``auto_hangup=True`` on any of them ends the call when the play was heard to its end; not if it is interrupted.
+``wait_input_timeout`` starts at ``trackEnd``; ``silence`` with our track's id then says that nobody spoke.
+Every play that was accepted ends in exactly one ``trackEnd``, also one that could not be spoken.
 """
 
 from __future__ import annotations
@@ -58,10 +61,16 @@ class SessionOptions:
     """The session hangs up (reason ``max_duration``) after so long. ``polite`` before that, the driver hears of it."""
     polite: float = 15.0
     """So long before ``longest`` an ``other`` event with sender ``session`` and extra ``{"ending": seconds}`` comes."""
+    first_audio: float = 1.5
+    """Longest wait for the first audio of a text."""
+    chunk_gap: float = 1.5
+    """Longest dry spell inside a text before synthesis counts as failed."""
     fallback_text: str = ""
     """Spoken, from the cache of prompts, when synthesis fails. Empty: straight to ``fallback_file``."""
     fallback_file: str = ""
     """A file on the phone system, played when ``fallback_text`` is not in the cache. Empty: nothing is played."""
+    fallback_file_seconds: float = 4.0
+    """How long that file is taken to last: the phone system does not tell when it ended."""
     caller_track: str = ""
     """trackId of the caller's audio; the session's id if empty."""
     our_track: str = "serverSideTrack"
@@ -128,10 +137,7 @@ class SessionPort(Protocol):
         """Calls ``call`` once on the loop, when the session's clock says so (at most 20 ms later), unless it is over."""
 
     def heard(self) -> Sequence[Turn]:
-        """The transcript so far: what was *heard*, ours cut where it was cut."""
-
-    def heard_of(self, play_id: str) -> str:
-        """How much of a play's text the caller has heard by now, also while it plays; "" for an unknown play."""
+        """The transcript so far: what was *heard*, ours cut where it was cut. Up to date when an event arrives."""
 
     def note_tag(self, name: str, value: str = "") -> None:
         """Writes an outcome into the transcript: ``do_not_call``, ``callback_wanted``, ``voicemail``, …"""
