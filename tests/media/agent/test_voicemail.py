@@ -1,0 +1,72 @@
+"""Machines are told from people by what they say first, and how long."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from media.agent.voicemail import MONOLOGUE_MS, WINDOW_MS, AnswerDetector, Verdict
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "您拨打的用户暂时无法接听，请在提示音后留言。",
+        "您好，您所拨打的电话已关机。",
+        "您拨打的用户正在通话中，请稍后再拨。",
+        "对不起，您拨打的号码是空号，请核对后再拨。",
+        "您好，您呼叫的用户不在服务区",
+        "欢迎使用语音信箱，请在嘀的一声后留言",
+        "您好，我是机主的智能语音助手，机主现在不方便接听电话",
+        "我是来电秘书，请问您有什么事，我可以帮您转告机主",
+        "Sorry, the number you have dialed is not in service.",
+        "Hi, I can't come to the phone right now, please leave a message after the tone.",
+        "You have reached the voicemail of",
+    ],
+)
+def test_what_machines_say(text: str) -> None:
+    assert AnswerDetector().hear(0, text, 300, 4000, final=False) is Verdict.MACHINE
+
+
+@pytest.mark.parametrize("text", ["喂，你好。", "喂？", "哪位？", "你好，请问是哪位", "Hello?"])
+def test_a_short_hello_is_a_person(text: str) -> None:
+    assert AnswerDetector().hear(0, text, 300, 1500, final=True) is Verdict.HUMAN
+
+
+def test_a_partial_hello_decides_nothing_yet() -> None:
+    detector = AnswerDetector()
+    assert detector.hear(0, "您好", 300, 900, final=False) is Verdict.UNSURE
+    assert detector.hear(0, "您好，您拨打的用户", 300, 2500, final=False) is Verdict.MACHINE
+
+
+def test_a_phrase_over_two_sentences_is_found() -> None:
+    detector = AnswerDetector()
+    detector.hear(0, "您好。", 300, 900, final=True)
+    assert detector.hear(1, "请在提示音后，", 1000, 3000, final=False) is Verdict.MACHINE
+
+
+def test_a_long_talk_without_any_hint_stays_unsure() -> None:
+    text = "我跟你说我现在正在外面办事情呢你们每次打电话来都是说这个"
+    assert AnswerDetector().hear(0, text, 0, MONOLOGUE_MS + 2000, final=True) is Verdict.UNSURE
+
+
+def test_a_long_talk_with_a_hint_is_a_machine() -> None:
+    text = "您好感谢您的来电现在是下班时间业务咨询请按一投诉建议请按二"
+    assert AnswerDetector().hear(0, text, 0, MONOLOGUE_MS, final=False) is Verdict.MACHINE
+
+
+def test_the_same_words_later_in_a_call_are_a_persons() -> None:
+    detector = AnswerDetector()
+    detector.hear(0, "喂", 300, 700, final=True)
+    assert detector.hear(5, "那我就在提示音后留言好了", WINDOW_MS + 1, WINDOW_MS + 3000, final=True) is Verdict.HUMAN
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.text(max_size=40), st.integers(0, 30_000), st.booleans()), max_size=12))
+def test_a_machine_never_becomes_a_person(heard: list[tuple[int, str, int, bool]]) -> None:
+    detector = AnswerDetector()
+    machine = False
+    for index, text, start, final in heard:
+        verdict = detector.hear(index, text, start, start + 1000, final=final)
+        assert not machine or verdict is Verdict.MACHINE
+        machine = verdict is Verdict.MACHINE
