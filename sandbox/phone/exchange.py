@@ -1,0 +1,361 @@
+"""The exchange: places calls, lets them ring, connects them with the people behind the numbers, and ends them.
+
+All that is due happens in `tick`, which is called every few milliseconds with the clock's time; nothing here sleeps.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import uuid
+from collections import Counter, OrderedDict, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from sandbox.people.directory import Directory, by_number, check_pattern
+from sandbox.people.mouth import Mouth
+from sandbox.people.person import callee
+from sandbox.people.speech import Speech
+from sandbox.phone import events
+from sandbox.phone.call import Call, Mark, Party, State
+from sandbox.phone.clock import Agenda, Clock
+from sandbox.phone.courier import Courier, Mail
+from sandbox.phone.faults import NONE, Faults
+from sandbox.phone.line import Line
+from sandbox.phone.refusals import Code, Refusal
+from sandbox.phone.report import audio_report, call_report, refusal_report
+from sandbox.phone.settings import PhoneSettings
+from sandbox.phone.talk import Talk
+from shared.phone.wire import StartCall
+
+log = logging.getLogger(__name__)
+
+KEPT_CALLS = 10_000
+"""Ended calls whose reports are kept, the oldest go first: about 10 KB each, so 100 MB at most."""
+
+KEPT_REQUESTS = 200_000
+"""requestIds and numbers of which it is remembered how often they were called."""
+
+MakeLine = Callable[[str, Callable[[bytes], None], Callable[[], None]], Line]
+"""Makes the audio socket of a call from its id, the receiver of its audio, and what to call at the first frame sent."""
+
+
+@dataclass(slots=True)
+class RequestNotes:
+    """What was asked for under one requestId."""
+
+    startcalls: int = 0
+    call_ids: list[str] = field(default_factory=list)
+    refusals: list[dict[str, Any]] = field(default_factory=list)
+
+
+class Exchange:
+    """All calls of the phone system. Used inside one event loop."""
+
+    def __init__(
+        self,
+        settings: PhoneSettings,
+        directory: Directory,
+        faults: Faults,
+        clock: Clock,
+        speech: Speech,
+        courier: Courier,
+        make_line: MakeLine,
+    ) -> None:
+        self.settings = settings
+        self.directory = directory
+        self.faults = faults
+        """The faults of all calls whose number has none of its own."""
+        self.faults_by_number: dict[str, Faults] = {}
+        """Set at runtime; goes before what the directory says."""
+        self.speech = speech
+        self._clock = clock
+        self._courier = courier
+        self._make_line = make_line
+        self._agenda = Agenda()
+        self._calls: dict[str, Call] = {}
+        self._talking: dict[str, Call] = {}
+        self._live: Counter[str] = Counter()
+        self._recent: dict[str, deque[float]] = {}
+        self._ended: deque[str] = deque()
+        self._requests: OrderedDict[str, RequestNotes] = OrderedDict()
+        self._attempts: OrderedDict[str, int] = OrderedDict()
+        self._totals: Counter[str] = Counter()
+        self._closing: set[asyncio.Task[None]] = set()
+        self._open = True
+
+    # ------------------------------------------------------------------------------------------------ calls
+
+    def start_call(self, request: StartCall) -> Call:
+        """startcall (2.1). Raises Refusal NUMBER_REFUSED, TOO_MANY_CALLS, TOO_FAST or CLOSING; then nothing rings.
+
+        The phone system knows no repetition: the same requestId again makes another call.
+        """
+        notes = self._request_notes(request.request_id)
+        notes.startcalls += 1
+        self._totals["startcalls"] += 1
+        try:
+            call = self._place(request)
+        except Refusal as refusal:
+            self._totals["refused"] += 1
+            notes.refusals.append({"code": int(refusal.code), "msg": str(refusal), "wall_ms": self._clock.wall_ms()})
+            raise
+        notes.call_ids.append(call.id)
+        self._totals["placed"] += 1
+        self._agenda.at(call.marks[0].at + self.settings.setup, lambda: self._ring(call))
+        return call
+
+    def find(self, call_id: str) -> Call:
+        """The call of this id. Raises Refusal UNKNOWN_CALL or CALL_ENDED."""
+        call = self._calls.get(call_id)
+        if call is None:
+            raise Refusal(Code.UNKNOWN_CALL, "expected the id of a call that startcall returned; no call has this one")
+        if call.state == "ended":
+            raise Refusal(Code.CALL_ENDED, "the call has ended; nothing more can be done to it")
+        return call
+
+    def known(self, call_id: str) -> Call | None:
+        """The call of this id, also an ended one."""
+        return self._calls.get(call_id)
+
+    def talk(self, call_id: str) -> Talk:
+        """The talk of an answered call. Raises Refusal UNKNOWN_CALL, CALL_ENDED or NOT_ANSWERED."""
+        call = self.find(call_id)
+        if call.talk is None:
+            raise Refusal(Code.NOT_ANSWERED, f"expected an answered call (firstAnswer), this one is {call.state}")
+        return call.talk
+
+    def hang_up(self, call_id: str) -> None:
+        """hangup (2.7), also while it rings. Raises Refusal UNKNOWN_CALL, CALL_ENDED or HANGUP_REFUSED."""
+        call = self.find(call_id)
+        if self.faults_of(call).hangup_refused:
+            raise Refusal(Code.HANGUP_REFUSED, "hangup failed; the call goes on")
+        self._end(call, "robot", "hangup")
+
+    def note(self, call: Call, action: str, parameters: str, code: int, message: str) -> None:
+        """Write a request about a call into its report."""
+        call.note(action, parameters, self._clock.now(), code, message)
+
+    def tick(self) -> None:
+        """Do all that is due."""
+        now = self._clock.now()
+        self._agenda.run(now)
+        for call in list(self._talking.values()):
+            self._advance(call, now)
+
+    async def close(self) -> None:
+        """End every call and wait for their sockets to close. No call is placed any more."""
+        self._open = False
+        for call in list(self._calls.values()):
+            if call.state != "ended":
+                self._end(call, "phone system", "closed")
+        await asyncio.gather(*self._closing)
+
+    # ------------------------------------------------------------------------------------------------ faults
+
+    def faults_of(self, call: Call) -> Faults:
+        """The faults of a call as of now: set for its number at runtime, else by the directory, else for all."""
+        faults = by_number(call.request.callee, self.faults_by_number)
+        if faults is None:
+            faults = call.own_faults if call.own_faults != NONE else self.faults
+        return faults if call.luck < faults.share else NONE
+
+    def set_faults(self, faults: Faults, number: str | None) -> None:
+        """Set the faults of all calls, or of those to a number or pattern. Raises DirectoryError for a bad pattern."""
+        if number is None:
+            self.faults = faults
+        else:
+            self.faults_by_number[check_pattern(number)] = faults
+
+    def clear_faults(self) -> None:
+        """Everything works again, but for what the directory says."""
+        self.faults = NONE
+        self.faults_by_number.clear()
+
+    # ------------------------------------------------------------------------------------------------ report
+
+    def report(self) -> dict[str, Any]:
+        """Totals and every call, in the order of their placing."""
+        repeated = {request: notes.startcalls for request, notes in self._requests.items() if notes.startcalls > 1}
+        totals = {name: self._totals[name] for name in ("startcalls", "placed", "refused", "answered", "ended")}
+        return {
+            "totals": {**totals, "live": sum(self._live.values()), "talking": len(self._talking), "repeated": repeated},
+            "calls": [self._report(call) for call in self._calls.values()],
+        }
+
+    def report_of(self, key: str) -> dict[str, Any] | None:
+        """The report of a call by its id, or of a requestId's latest call; None if neither is known."""
+        call = self._calls.get(key)
+        if call is not None:
+            return self._report(call)
+        notes = self._requests.get(key)
+        if notes is None:
+            return None
+        known = [call_id for call_id in notes.call_ids if call_id in self._calls]
+        if known:
+            return self._report(self._calls[known[-1]])
+        return refusal_report(key, notes.startcalls, notes.refusals)
+
+    def reset_report(self) -> None:
+        """Forget all ended calls, all counts, and how often each number was called. Live calls go on."""
+        for call_id in self._ended:
+            self._calls.pop(call_id, None)
+        self._ended.clear()
+        self._totals.clear()
+        self._attempts.clear()
+        live = {call.request.request_id for call in self._calls.values()}
+        for request_id in [key for key in self._requests if key not in live]:
+            del self._requests[request_id]
+
+    # ------------------------------------------------------------------------------------------------ the way of a call
+
+    def _place(self, request: StartCall) -> Call:
+        if not self._open:
+            raise Refusal(Code.CLOSING, "the phone system is closing; no call is placed any more")
+        now = self._clock.now()
+        self._check_limits(request.caller, now)
+        name, manner, faults = self.directory.find(request.callee)
+        attempt = _count(self._attempts, request.callee)
+        if manner.answers == "refused" and not (manner.from_attempt and attempt >= manner.from_attempt):
+            raise Refusal(Code.NUMBER_REFUSED, "the number was refused; nothing rang")
+        self._recent[request.caller].append(now)
+        rng = random.Random(f"{self.settings.seed}:{request.callee}:{attempt}")
+        call = Call(
+            id=str(uuid.uuid1(node=_NODE)),
+            request=request,
+            manner_name=name,
+            manner=manner,
+            attempt=attempt,
+            own_faults=faults,
+            luck=rng.random(),
+            rng=rng,
+            mail=Mail(random.Random(rng.random())),
+        )
+        self._reach(call, "placed")
+        self._calls[call.id] = call
+        self._live[request.caller] += 1
+        return call
+
+    def _check_limits(self, caller: str, now: float) -> None:
+        limit = self.settings.limit_of(caller)
+        if limit.concurrency is not None and self._live[caller] >= limit.concurrency:
+            raise Refusal(
+                Code.TOO_MANY_CALLS, f"the caller number may have {limit.concurrency} calls at once, and has them"
+            )
+        recent = self._recent.setdefault(caller, deque())
+        while recent and recent[0] <= now - 1.0:
+            recent.popleft()
+        if limit.cps is not None and len(recent) >= limit.cps:
+            raise Refusal(Code.TOO_FAST, f"the caller number may place {limit.cps} calls a second, and has done so")
+
+    def _ring(self, call: Call) -> None:
+        if call.state != "placed":
+            return
+        mark = self._reach(call, "ringing")
+        self._push(call, "firstStart", mark.wall_ms)
+        call.rang.set()
+        manner = call.manner
+        answers = manner.answers == "yes" or (manner.from_attempt is not None and call.attempt >= manner.from_attempt)
+        ring = self.settings.ring if manner.ring is None else manner.ring
+        if answers and ring < self.settings.ring_limit:
+            for line in manner.lines():
+                self.speech.prepare(line, call.voice, lambda _: None)
+            self._later(call, ring, lambda: self._answer(call))
+        else:
+            self._later(call, self.settings.ring_limit, lambda: self._end(call, "phone system", "no answer"))
+
+    def _answer(self, call: Call) -> None:
+        mark = self._reach(call, "answered")
+        self._totals["answered"] += 1
+        self._push(call, "firstAnswer", mark.wall_ms)
+        mouth = Mouth(call.manner.noise_dbfs, phase=call.rng.randrange(1 << 16))
+        line = self._make_line(call.id, lambda pcm: self._receive(call, pcm), call.first_frame.set)
+        call.line = line
+        call.talk = Talk(callee(call.manner, call.rng), mouth, self.speech, call.voice, line.send, mark.at)
+        self._talking[call.id] = call
+        line.open()
+        self._later(call, self.settings.max_call, lambda: self._end(call, "phone system", "longest talk reached"))
+        faults = self.faults_of(call)
+        if faults.audio_cut_after is not None:
+            self._later(call, faults.audio_cut_after, lambda: line.cut(faults.audio_reopen_after))
+
+    def _receive(self, call: Call, pcm: bytes) -> None:
+        if call.talk is not None:
+            call.talk.receive(pcm, self._clock.now())
+
+    def _advance(self, call: Call, now: float) -> None:
+        assert call.talk is not None, "only answered calls talk"
+        hang_up = call.talk.advance(now)
+        if hang_up is not None:
+            self._end(call, "callee", hang_up.why)
+
+    def _end(self, call: Call, by: Party, why: str) -> None:
+        if call.state == "ended":
+            return
+        self._reach(call, "ended")
+        call.ended_by, call.ended_why = by, why
+        for appointment in call.appointments:
+            appointment.cancel()
+        call.appointments.clear()
+        self._live[call.request.caller] -= 1
+        self._totals["ended"] += 1
+        faults = self.faults_of(call)
+        times = call.times(_skew_ms(faults))
+        self._courier.send(call.mail, events.cdr(call.id, call.request, times, call.rng), faults)
+        self._put_away(call)
+        call.rang.set()
+        call.first_frame.set()
+
+    def _put_away(self, call: Call) -> None:
+        """Close the socket in the background, write the talk's report, and let the oldest report go."""
+        self._talking.pop(call.id, None)
+        if call.talk is not None:
+            call.talk.finish()
+        call.audio_report = audio_report(call)
+        call.talk = None
+        if call.line is not None:
+            task = asyncio.get_running_loop().create_task(call.line.close())
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+        self._ended.append(call.id)
+        while len(self._ended) > KEPT_CALLS:
+            self._calls.pop(self._ended.popleft(), None)
+
+    def _reach(self, call: Call, state: State) -> Mark:
+        mark = Mark(state, self._clock.now(), self._clock.wall_ms())
+        call.marks.append(mark)
+        return mark
+
+    def _later(self, call: Call, seconds: float, do: Callable[[], None]) -> None:
+        call.appointments.append(self._agenda.at(call.marks[-1].at + seconds, do))
+
+    def _push(self, call: Call, name: str, wall_ms: int) -> None:
+        faults = self.faults_of(call)
+        self._courier.send(call.mail, events.event(name, call.id, call.request, wall_ms + _skew_ms(faults)), faults)
+
+    def _request_notes(self, request_id: str) -> RequestNotes:
+        notes = self._requests.setdefault(request_id, RequestNotes())
+        while len(self._requests) > KEPT_REQUESTS:
+            self._requests.popitem(last=False)
+        return notes
+
+    def _report(self, call: Call) -> dict[str, Any]:
+        notes = self._requests.get(call.request.request_id) or RequestNotes(1, [call.id])
+        return call_report(call, notes.startcalls, notes.call_ids)
+
+
+_NODE = random.SystemRandom().getrandbits(48) | 1 << 40
+"""In place of the machine's address in call ids (RFC 9562, 6.10: the multicast bit set)."""
+
+
+def _count(counts: OrderedDict[str, int], key: str) -> int:
+    counts[key] = counts.get(key, 0) + 1
+    while len(counts) > KEPT_REQUESTS:
+        counts.popitem(last=False)
+    return counts[key]
+
+
+def _skew_ms(faults: Faults) -> int:
+    return int(faults.clock_skew * 1000)
