@@ -12,13 +12,12 @@ from __future__ import annotations
 
 import logging
 import ssl
-from asyncio import timeout as asyncio_timeout
 from typing import Self
 
 import httpcore2
 
 from shared.errors import Refused
-from shared.phone.deadline import DeadlineBackend, within
+from shared.phone.deadline import AsyncDeadlineBackend, DeadlineBackend, within
 from shared.phone.exchange import Exchange, Exchanges, Playback
 
 MAX_CONNECTIONS = 100
@@ -122,9 +121,12 @@ class AsyncPhoneSystem:
         """``url``: the base URL of section 1.1. ``timeout``: seconds for one whole exchange. ``record``: isRecord."""
         self._exchanges = Exchanges(url, timeout, record)
         tls = self._exchanges.tls(tls)
-        self._fresh = httpcore2.AsyncConnectionPool(tls, max_connections=MAX_CONNECTIONS, max_keepalive_connections=0)
+        backend = AsyncDeadlineBackend()
+        self._fresh = httpcore2.AsyncConnectionPool(
+            tls, max_connections=MAX_CONNECTIONS, max_keepalive_connections=0, network_backend=backend
+        )
         self._warm = httpcore2.AsyncConnectionPool(
-            tls, max_connections=MAX_CONNECTIONS, keepalive_expiry=KEEPALIVE_SECONDS
+            tls, max_connections=MAX_CONNECTIONS, keepalive_expiry=KEEPALIVE_SECONDS, network_backend=backend
         )
 
     async def startcall(self, caller: str, callee: str, exten: str, request_id: str) -> str:
@@ -174,18 +176,16 @@ class AsyncPhoneSystem:
 
     async def _run(self, pool: httpcore2.AsyncConnectionPool, exchange: Exchange) -> Exchange:
         try:
-            async with (
-                asyncio_timeout(exchange.timeout),
-                pool.stream(
+            with within(exchange.timeout):
+                async with pool.stream(
                     "POST",
                     exchange.url,
                     headers=exchange.headers,
                     content=exchange.body,
                     extensions={"timeout": exchange.timeouts, "trace": exchange.atrace},
-                ) as response,
-            ):
-                async for chunk in response.aiter_stream():
-                    exchange.take(chunk)
+                ) as response:
+                    async for chunk in response.aiter_stream():
+                        exchange.take(chunk)
         except _FAILURES as error:
             raise exchange.failure(error) from error
         exchange.status = response.status
