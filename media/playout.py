@@ -2,15 +2,27 @@
 
 Time is one number: samples of the call's timeline, computed from the ``now`` that every method takes (seconds of a
 monotonic clock) and the ``epoch`` the ledger was made with. The far end plays each frame as soon as the one before
-it is over; what was sent and whose time has not come is the *lead*.
+it is over; what was sent and whose time has not come is the *lead*. Interruption position, transcript, trackEnd,
+hang-up after a play, idle timers and the recording's right channel all read this one ledger.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-PcmFrame = memoryview
+from media.play import REPEAT_MS, Play, PlayoutFullError
+
+FRAME_MS = 20
+LEAD_MS = 60
+"""How far the far end is kept ahead: hides ticks that the loop missed, and adds as much to an interruption."""
+LONGEST_S = 120.0
+"""Audio that one play may have waiting: 1.9 MB at 8 kHz. A feeder that is further ahead waits."""
+MAX_PLAYS = 64
+"""Plays in line; a driver that queues more does not listen to its events."""
+
+_NOTHING: tuple[memoryview, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +35,7 @@ class PlayStarted:
 
 @dataclass(frozen=True, slots=True)
 class PlayEnded:
-    """A play that had ended (``Play.end``) was heard to its last sample, or was cut (``interrupted``)."""
+    """A play that was ended (``Play.end``) was heard to its last sample, or was cut short (``interrupted``)."""
 
     play_id: str
     sample: int
@@ -58,89 +70,267 @@ class Cut:
     dropped: tuple[str, ...]
     """Plays behind it of which nothing was heard."""
     unheard: tuple[int, int]
-    """Timeline samples (start, end) that were sent and then flushed: the recorder must write silence there."""
-
-
-@dataclass(frozen=True, slots=True)
-class WordOffset:
-    """Where a provider says a piece of text sounds: characters of the text, samples from where its audio begins."""
-
-    text_start: int
-    text_end: int
-    start: int
-    end: int
-
-
-class Play:
-    """One play of a ledger: a handle that TTS writes to. Once cut it takes no more: ``append`` returns False."""
-
-    play_id: str
-
-    def append(self, pcm: bytes) -> bool:
-        """Queues s16le audio of any even length. Raises OddLengthError, PlayoutFullError. False if the play is over."""
-        raise NotImplementedError
-
-    def mark(self, text: str, *, extend: bool = False) -> None:
-        """The audio from here on speaks ``text``; with ``extend`` it is added to the text already being spoken."""
-        raise NotImplementedError
-
-    def offsets(self, words: Sequence[WordOffset]) -> None:
-        """The provider's own word times for the current mark; they replace interpolation as far as they reach."""
-        raise NotImplementedError
-
-    def end(self) -> None:
-        """No more audio will come."""
-        raise NotImplementedError
+    """Timeline samples (start, end) that were sent and then flushed: the recorder writes silence there."""
 
 
 class Playout:
     """One call's ledger."""
 
-    paused: bool
-    taken_at: int
-    """Timeline sample of the first frame that the last ``take`` returned: where the recorder puts them."""
-    starvations: int
+    def __init__(
+        self,
+        epoch: float,
+        rate: int = 8000,
+        lead_ms: int = LEAD_MS,
+        delay_ms: int = 0,
+        longest_s: float = LONGEST_S,
+    ) -> None:
+        """``delay_ms``: what the way to the far end's loudspeaker takes; it only makes "heard" later. Raises
+        ValueError for a rate that has no whole 20 ms frame."""
+        if rate <= 0 or rate * FRAME_MS % 1000:
+            raise ValueError(f"expected a rate with whole samples in {FRAME_MS} ms, got {rate}")
+        self._epoch = epoch
+        self._rate = rate
+        self._frame = rate * FRAME_MS // 1000
+        self._half = self._frame // 2
+        self._lead = max(self._frame, rate * lead_ms // 1000)
+        self._delay = rate * delay_ms // 1000
+        self._repeat = rate * REPEAT_MS // 1000
+        self._tail = -(-(self._lead + self._delay + self._repeat) // self._frame) + 2
+        self._longest = int(longest_s * rate)
+        self._queue: deque[Play] = deque()
+        self._fading: deque[Play] = deque()
+        self._facts: list[Fact] = []
+        self._sent_until = 0
+        self.paused = False
+        self.taken_at = 0
+        """Timeline sample of the first frame that ``take`` returned last: where the recorder puts them all."""
+        self.starvations = 0
+        """How often the far end ran dry in the middle of a play."""
 
-    def __init__(self, epoch: float, rate: int = 8000, lead_ms: int = 60, longest_s: float = 120.0) -> None:
-        raise NotImplementedError
+    # --- plays ---------------------------------------------------------------------------------------------------------
 
     def open(self, play_id: str) -> Play:
-        """A new play behind all others."""
-        raise NotImplementedError
+        """A new play behind all others. Raises PlayoutFullError when MAX_PLAYS are in line."""
+        if len(self._queue) >= MAX_PLAYS:
+            raise PlayoutFullError(f"expected at most {MAX_PLAYS} plays in line; wait until one ends")
+        play = Play(play_id, self._rate, self._frame, self._tail, self._longest)
+        self._queue.append(play)
+        return play
 
     def find(self, play_id: str) -> Play | None:
         """The play of that name that still takes audio, if any: the one to append to."""
-        raise NotImplementedError
+        for play in self._queue:
+            if play.play_id == play_id and not play.ended and not play.interrupted:
+                return play
+        return None
 
     @property
     def playing(self) -> Play | None:
-        """The play that is heard now or next; None when all is silent."""
-        raise NotImplementedError
+        """The play that is heard, or will be next; None when nothing is queued, sent or expected."""
+        if self._fading:
+            return self._fading[0]
+        return self._queue[0] if self._queue else None
 
-    def take(self, now: float) -> list[PcmFrame]:
-        """The frames that must leave now: what keeps the far end ``lead_ms`` ahead. Empty when paused or idle."""
-        raise NotImplementedError
+    @property
+    def idle(self) -> bool:
+        """Nothing is queued, none is expected, and all that was sent has been heard."""
+        return not self._queue and not self._fading
 
-    def next_frames(self, count: int, now: float) -> list[PcmFrame]:
-        """Up to ``count`` frames of 20 ms regardless of what is due; the last of a play is padded with zeros."""
-        raise NotImplementedError
+    # --- sending -------------------------------------------------------------------------------------------------------
+
+    def clock(self, now: float) -> int:
+        """The timeline's sample at ``now``."""
+        return int((now - self._epoch) * self._rate)
+
+    def take(self, now: float) -> Sequence[memoryview]:
+        """The frames that must leave at ``now``: what keeps the far end ``lead_ms`` ahead, to the nearest frame.
+
+        Depends on the clock alone: a late tick finds more due, an early one less. Empty when paused or idle.
+        """
+        queue = self._queue
+        if self._fading or (queue and queue[0].exhausted):
+            self._settle(self.clock(now))
+        if not queue or self.paused:
+            return _NOTHING
+        clock = int((now - self._epoch) * self._rate)
+        ahead = self._sent_until - clock
+        due = (self._lead + self._half - (ahead if ahead > 0 else 0)) // self._frame
+        if due <= 0:
+            return _NOTHING
+        frames = self._send(due, clock)
+        if not frames and ahead <= 0:
+            self._note_starvation(clock)
+        return frames
+
+    def next_frames(self, count: int, now: float) -> Sequence[memoryview]:
+        """Up to ``count`` frames whatever is due, for a leg with a pace of its own. Empty when paused or idle."""
+        clock = self.clock(now)
+        self._settle(clock)
+        return _NOTHING if self.paused else self._send(count, clock)
+
+    def _send(self, count: int, clock: int) -> list[memoryview]:
+        start = at = max(self._sent_until, clock)
+        frames: list[memoryview] = []
+        while self._queue and len(frames) < count:
+            play = self._queue[0]
+            before, sent_before = play.taken, len(frames)
+            while len(frames) < count and (frame := play.next_frame()) is not None:
+                frames.append(frame)
+            content = play.taken - before
+            if content:
+                if not play.begun:
+                    play.begun = True
+                    self._facts.append(PlayStarted(play.play_id, at))
+                play.starving = False
+                play.sent(at, content, clock)
+                at += (len(frames) - sent_before) * self._frame
+            if not play.exhausted:
+                break
+            self._fading.append(self._queue.popleft())
+        if frames:
+            self.taken_at = start
+            self._sent_until = at
+        return frames
+
+    def _note_starvation(self, clock: int) -> None:
+        play = self._queue[0] if self._queue else None
+        if play is not None and play.begun and not play.starving and not play.ended:
+            play.starving = True
+            self.starvations += 1
+            self._facts.append(Starved(play.play_id, clock))
+
+    # --- what came to pass ---------------------------------------------------------------------------------------------
 
     def facts(self, now: float) -> list[Fact]:
         """What came to pass since the last time, in order."""
-        raise NotImplementedError
+        if self._fading or self._queue:
+            self._settle(self.clock(now))
+        if not self._facts:
+            return []
+        facts, self._facts = self._facts, []
+        return facts
 
-    def pause(self, now: float, *, flushed: bool = False) -> None:
-        """Nothing leaves until ``resume``. ``flushed``: the far end was told to drop what it holds."""
-        raise NotImplementedError
+    def heard(self, now: float) -> int:
+        """Samples of ``playing`` that have been heard."""
+        play = self.playing
+        return play.heard(self.clock(now) - self._delay) if play is not None else 0
 
-    def resume(self, now: float, repeat_ms: int = 40) -> None:
-        """Goes on, repeating at most ``repeat_ms`` (never over 40) of what was already sent."""
-        raise NotImplementedError
+    def ends_at(self) -> float:
+        """When all that was sent will have been heard (monotonic seconds): for idle timers and a last goodbye."""
+        return self._epoch + (self._sent_until + self._delay) / self._rate
+
+    def _settle(self, clock: int) -> None:
+        """Plays that have left go to those that fade; those heard to their end are over."""
+        while self._queue and self._queue[0].exhausted:
+            self._fading.append(self._queue.popleft())
+        while self._fading:
+            play = self._fading[0]
+            until = play.heard_until + self._delay
+            if clock < until:
+                return
+            self._fading.popleft()
+            self._end(play, play.appended, max(until, 0), play.interrupted)
+
+    def _end(self, play: Play, heard: int, sample: int, interrupted: bool) -> None:
+        text = play.text_at(heard).text if interrupted else play.text
+        play.finish()
+        self._facts.append(PlayEnded(play.play_id, sample, self._ms(heard), text, interrupted))
+
+    def _ms(self, samples: int) -> int:
+        return samples * 1000 // self._rate
+
+    # --- barge-in ------------------------------------------------------------------------------------------------------
+
+    def pause(self, now: float, *, flushed: bool = False) -> tuple[int, int]:
+        """Nothing leaves until ``resume``; what the far end holds plays out.
+
+        ``flushed``: the far end was told to drop what it holds; that will be sent again. Returns the timeline samples
+        (start, end) it dropped, for the recorder to silence; an empty span otherwise.
+        """
+        self.paused = True
+        clock = self.clock(now)
+        self._settle(clock)
+        if not flushed:
+            return clock, clock
+        begun = [play for play in self._queue if play.begun]
+        back = [play for play in (*self._fading, *begun) if play.unsend(clock - self._delay)]
+        self._queue.extendleft(play for play in reversed(self._fading) if play in back)
+        self._fading = deque(play for play in self._fading if play not in back)
+        return self._flush(clock)
+
+    def resume(self, now: float, repeat_ms: int = REPEAT_MS) -> None:
+        """Goes on, repeating at most ``repeat_ms`` (never over 40 ms) of what was sent before the far end fell silent.
+
+        Nothing is repeated if the far end still has something to play: it never fell silent.
+        """
+        if not self.paused:
+            return
+        self.paused = False
+        if self._queue and self._sent_until <= self.clock(now):
+            self._queue[0].rewind(min(self._repeat, self._rate * max(0, repeat_ms) // 1000))
 
     def cut(self, now: float, *, flushed: bool = True) -> Cut | None:
-        """Interrupts: everything queued is dropped. None if nothing was playing."""
-        raise NotImplementedError
+        """Interrupts: everything that waits is dropped. None if there is nothing to interrupt.
+
+        ``flushed``: the far end also drops what it holds and has not played; without it, what was sent is heard.
+        """
+        clock = self.clock(now)
+        self._settle(clock)
+        self.paused = False
+        plays = [*self._fading, *self._queue] if flushed else list(self._queue)
+        if not plays:
+            return None
+        moment = clock - self._delay
+        heard = plays[0].heard(moment if flushed else max(clock, self._sent_until))
+        if flushed:
+            self._fading.clear()
+        self._queue.clear()
+        cut = self._describe(plays, heard, self._flush(clock) if flushed else (clock, clock))
+        for play in plays:
+            if play.begun:
+                self._end(play, heard if play is plays[0] else 0, clock, interrupted=True)
+            else:
+                play.finish()
+        return cut
 
     def cut_gracefully(self, now: float) -> Cut | None:
-        """Lets the current sentence end, drops the rest; tells what will have been heard by then."""
-        raise NotImplementedError
+        """Lets the sentence that is being sent come to its end, and drops the rest; also resumes from a pause.
+
+        Tells what will have been heard by then. None if there is nothing to interrupt. The play's end is told as
+        ``PlayEnded(interrupted=True)`` when it has been heard.
+        """
+        self.resume(now)
+        self._settle(self.clock(now))
+        plays = list(self._queue)
+        if not plays:
+            return None
+        total = plays[0].total
+        heard = plays[0].stop_at_sentence() if plays[0].begun else 0
+        self._queue.clear()
+        if plays[0].begun:
+            self._queue.append(plays[0])
+        cut = self._describe(plays, heard, (0, 0), total)
+        for play in plays[len(self._queue) :]:
+            play.finish()
+        return cut
+
+    def _flush(self, clock: int) -> tuple[int, int]:
+        """The far end holds nothing any more. Returns the span that it did not play."""
+        until = max(self._sent_until, clock)
+        self._sent_until = min(self._sent_until, clock)
+        return clock, until
+
+    def _describe(self, plays: list[Play], heard: int, unheard: tuple[int, int], total: int | None = None) -> Cut:
+        play = plays[0]
+        text = play.text_at(heard)
+        return Cut(
+            play_id=play.play_id,
+            subtitle=play.text,
+            text_heard=text.text,
+            position=text.position,
+            current_ms=self._ms(heard),
+            total_ms=self._ms(max(heard, play.total if total is None else total)),
+            heard_samples=heard,
+            dropped=tuple(other.play_id for other in plays[1:]),
+            unheard=unheard,
+        )
