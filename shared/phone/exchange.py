@@ -98,7 +98,8 @@ class Exchange:
         self.headers = headers
         self.body = body
         self.timeout = timeout
-        self.timeouts = dict.fromkeys(("connect", "read", "write", "pool"), timeout)
+        # Whoever waits for a free connection for longer than half the time would have too little left to use it.
+        self.timeouts = {"connect": timeout, "read": timeout, "write": timeout, "pool": timeout / 2}
         self.status = 0
         self._action = action
         self._mutation = mutation

@@ -12,8 +12,8 @@ from typing import Self
 Answer = Callable[[socket.socket, bytes], bool]
 """Given the connection and the whole request; returns whether the connection is to be read on."""
 
-ACCEPT_WAIT = 0.05
-"""How often the accepting thread looks whether it is to end."""
+JOIN_WAIT = 5.0
+"""A thread that has not ended by then hangs, and the test's own time-out will say so."""
 
 
 def reply(body: bytes, status: str = "200 OK", keep: bool = True) -> bytes:
@@ -69,7 +69,6 @@ class Peer:
         self._answer = answer
         self._on_connect = on_connect
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self._listener.settimeout(ACCEPT_WAIT)
         self._over = threading.Event()
         self._threads = [threading.Thread(target=self._accept, daemon=True)]
         self._open: list[socket.socket] = []
@@ -86,19 +85,22 @@ class Peer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._over.set()
-        self._threads[0].join(5)
+        socket.create_connection(self._listener.getsockname()).close()  # wakes the accepting thread
+        self._threads[0].join(JOIN_WAIT)
+        for connection in self._open:
+            _shut(connection)
+        for thread in self._threads[1:]:
+            thread.join(JOIN_WAIT)
         for connection in self._open:
             connection.close()
-        for thread in self._threads:
-            thread.join(5)
         self._listener.close()
 
     def _accept(self) -> None:
-        while not self._over.is_set():
-            try:
-                connection, _ = self._listener.accept()
-            except TimeoutError:
-                continue
+        while True:
+            connection, _ = self._listener.accept()
+            if self._over.is_set():
+                connection.close()
+                return
             self.connections += 1
             self._open.append(connection)
             if self._on_connect is None or self._on_connect(connection):
@@ -107,25 +109,25 @@ class Peer:
                 thread.start()
 
     def _serve(self, connection: socket.socket) -> None:
-        connection.settimeout(ACCEPT_WAIT)
         pending = b""
         try:
-            while not self._over.is_set():
-                try:
-                    pending += connection.recv(65536)
-                except TimeoutError:
-                    continue
-                request, pending = _whole(pending)
+            while received := connection.recv(65536):
+                request, pending = _whole(pending + received)
                 if request:
                     self.requests.append(request)
                     if not self._answer(connection, request):
-                        break
-                elif connection.fileno() == -1 or not _readable_more(connection):
-                    break
+                        return
         except OSError:
-            pass
+            pass  # the client broke it off, as some tests have it do
         finally:
             connection.close()
+
+
+def _shut(connection: socket.socket) -> None:
+    try:
+        connection.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        pass  # closed already
 
 
 def _whole(pending: bytes) -> tuple[bytes, bytes]:
@@ -139,11 +141,3 @@ def _whole(pending: bytes) -> tuple[bytes, bytes]:
     if len(rest) < length:
         return b"", pending
     return head + separator + rest[:length], rest[length:]
-
-
-def _readable_more(connection: socket.socket) -> bool:
-    """Whether the other side may still send: an empty peek means that it has closed."""
-    try:
-        return connection.recv(1, socket.MSG_PEEK) != b""
-    except TimeoutError:
-        return True

@@ -240,7 +240,7 @@ def test_no_free_connection_in_time_is_unplaced(monkeypatch: pytest.MonkeyPatch)
         return PLACED(connection, request)
 
     with Peer(slow) as peer:
-        impatient = PhoneSystem(peer.url, timeout=SHORT)
+        impatient = PhoneSystem(peer.url, timeout=2.0)
         with ThreadPoolExecutor(2) as threads:
             first = threads.submit(startcall_until, impatient)
             begun.wait(TIMEOUT)
