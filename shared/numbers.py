@@ -44,8 +44,9 @@ def parse(text: str) -> Dialable:
 
 
 def mask(number: str) -> str:
-    """``13800138000`` as ``138****8000``: for logs, metrics and whoever may not see the whole."""
+    """``13800138000`` as ``138****8000``, with at least four digits hidden: for logs, metrics and whoever may not see all."""
     digits = number.strip()
-    if len(digits) < 7:
-        return "*" * len(digits)
-    return f"{digits[:3]}{'*' * (len(digits) - 7)}{digits[-4:]}"
+    shown = max(0, len(digits) - 4)
+    tail = min(4, shown)
+    head = min(3, shown - tail)
+    return digits[:head] + "*" * (len(digits) - head - tail) + digits[len(digits) - tail :]
