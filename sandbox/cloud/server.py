@@ -1,48 +1,113 @@
-"""The stand-in cloud on one port: Aliyun speech over WebSocket, OpenAI chat over HTTP, and an admin interface."""
+"""The stand-in cloud on one port: Aliyun speech over WebSocket, OpenAI chat over HTTP, and an admin interface.
 
+Tornado serves both kinds in one asyncio process.
+"""
+
+import json
+import socket
 from collections import Counter
-from dataclasses import dataclass, field
+from typing import Any
 
-from sandbox.cloud.faults import Faults
+from tornado.httpserver import HTTPServer
+from tornado.netutil import bind_sockets
+from tornado.web import Application, RequestHandler
 
+from sandbox.cloud import aliyun
+from sandbox.cloud.aliyun import SpeechSocket
+from sandbox.cloud.chat import ChatHandler, ModelsHandler
+from sandbox.cloud.config import CloudConfig, CloudState
+from sandbox.cloud.faults import SERVICES, Faults
 
-@dataclass(frozen=True, slots=True)
-class CloudConfig:
-    """Times are seconds. `key`: the only accepted API key; None accepts any that is not empty."""
+__all__ = ["Cloud", "CloudConfig", "serve_cloud"]
 
-    key: str | None = None
-    asr_final_latency: float = 0.2
-    tts_first_chunk: float = 0.08
-    tts_chunk_seconds: float = 0.1
-    chat_first_token: float = 0.12
-    chat_token: float = 0.02
-    faults: Faults = field(default_factory=Faults)
+_MAX_MESSAGE = 1024 * 1024  # bytes of a WebSocket message or a request's body: half a minute of audio at 16 kHz
 
 
 class Cloud:
     """A running stand-in cloud. `requests` counts by kind: `asr`, `tts`, `chat`, `models`, `denied`."""
 
-    requests: Counter[str]
-    faults: Faults
+    def __init__(
+        self, server: HTTPServer, sockets: set[SpeechSocket], state: CloudState, address: tuple[str, int]
+    ) -> None:
+        self._server = server
+        self._sockets = sockets
+        self._state = state
+        self.host, self.port = address
+
+    @property
+    def requests(self) -> Counter[str]:
+        return self._state.requests
+
+    @property
+    def faults(self) -> Faults:
+        """Switch faults on and off here while it runs."""
+        return self._state.faults
 
     @property
     def url(self) -> str:
         """`http://HOST:PORT`."""
-        raise NotImplementedError
+        return f"http://{self._authority}"
 
     @property
     def aliyun_url(self) -> str:
         """`ws://HOST:PORT/api-ws/v1/inference`, the endpoint for ASR and TTS."""
-        raise NotImplementedError
+        return f"ws://{self._authority}{aliyun.PATH}"
 
     @property
     def openai_url(self) -> str:
         """`http://HOST:PORT/v1`, the base URL for an OpenAI client."""
-        raise NotImplementedError
+        return f"{self.url}/v1"
+
+    @property
+    def _authority(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     async def close(self) -> None:
         """Stop listening and drop every connection."""
-        raise NotImplementedError
+        self._server.stop()
+        for speech in tuple(self._sockets):
+            speech.close(1001, "the service is going away")
+        await self._server.close_all_connections()
+
+
+class _FaultsHandler(RequestHandler):
+    """`/admin/faults` and `/admin/faults/{service}`."""
+
+    def initialize(self, state: CloudState) -> None:
+        self._faults = state.faults
+
+    def get(self, service: str | None = None) -> None:
+        self.finish(self._faults.shown())
+
+    def put(self, service: str | None = None) -> None:
+        try:
+            wanted: Any = json.loads(self.request.body)
+            if not isinstance(wanted, dict):
+                raise ValueError('expected a JSON object like {"fault": "hang_start", "times": 1}')
+            self._faults.set(service, wanted.get("fault"), wanted.get("times"))  # type: ignore[arg-type]  # it checks
+        except ValueError as error:
+            self.set_status(400)
+            self.finish({"error": str(error)})
+            return
+        self.finish(self._faults.shown())
+
+    def delete(self, service: str | None = None) -> None:
+        if service is not None and service not in SERVICES:
+            self.set_status(404)
+            self.finish({"error": f"expected a service of {', '.join(SERVICES)}, got {service!r}"})
+            return
+        self._faults.clear(service)  # type: ignore[arg-type]  # checked above
+        self.finish(self._faults.shown())
+
+
+class _RequestsHandler(RequestHandler):
+    """`GET /admin/requests`: how many of each kind there were."""
+
+    def initialize(self, state: CloudState) -> None:
+        self._state = state
+
+    def get(self) -> None:
+        self.finish(dict(self._state.requests))
 
 
 async def serve_cloud(host: str = "127.0.0.1", port: int = 0, config: CloudConfig | None = None) -> Cloud:
@@ -51,4 +116,22 @@ async def serve_cloud(host: str = "127.0.0.1", port: int = 0, config: CloudConfi
     Admin, without a key, for tests and demonstrations: `GET /admin/faults`, `PUT /admin/faults/{asr|tts|chat}` with
     `{"fault": "hang_start", "times": 1}`, `DELETE /admin/faults[/{service}]`, `GET /admin/requests`.
     """
-    raise NotImplementedError
+    state = CloudState(config or CloudConfig())
+    sockets: set[SpeechSocket] = set()
+    shared = {"state": state}
+    application = Application(
+        [
+            (aliyun.PATH + "/?", SpeechSocket, {**shared, "sockets": sockets}),
+            (r"/v1/chat/completions", ChatHandler, shared),
+            (r"/v1/models", ModelsHandler, shared),
+            (r"/admin/faults(?:/(\w+))?", _FaultsHandler, shared),
+            (r"/admin/requests", _RequestsHandler, shared),
+        ],
+        websocket_max_message_size=_MAX_MESSAGE,
+        log_function=lambda handler: None,  # tornado's own access log has the whole query
+    )
+    server = HTTPServer(application, max_body_size=_MAX_MESSAGE)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = bind_sockets(port, host, family=family)
+    server.add_sockets(listening)
+    return Cloud(server, sockets, state, listening[0].getsockname()[:2])
