@@ -92,6 +92,9 @@ class Recognizer(Protocol):
     def push(self, pcm: bytes | bytearray | memoryview) -> None:
         """Audio, in blocks of 100 ms. Never blocks, never raises; when the buffer is full its oldest part is dropped."""
 
+    def expect_result(self) -> None:
+        """The caller has just fallen silent after real speech (VAD): if no result comes in time, the stream hangs."""
+
     def finish(self) -> None:
         """No more audio: what is outstanding becomes final, then the connection closes by itself."""
 
@@ -151,3 +154,9 @@ class Synthesizer(Protocol):
 
         For one text in one piece: ``stream.send(text); stream.finish()``, which is also what the cache looks up.
         """
+
+    def prepare(self, options: SynthesisOptions) -> None:
+        """A call begins: opens in the background what the next utterance will need."""
+
+    async def close(self) -> None:
+        """Cancels every utterance and drops every connection."""

@@ -2,32 +2,165 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import TypeVar
 
-from media.speech.ports import RecognitionOptions, Recognizers, SynthesisOptions, Synthesizer
+from media.speech import aliyun
+from media.speech.aliyun_asr import AliyunRecognizer
+from media.speech.aliyun_tts import AliyunSynthesizer
+from media.speech.cache import CachingSynthesizer
+from media.speech.ports import (
+    Recognition,
+    RecognitionOptions,
+    Recognizer,
+    Recognizers,
+    SpeechFailure,
+    SynthesisListener,
+    SynthesisOptions,
+    SynthesisStream,
+    Synthesizer,
+)
+from media.speech.prompts import PromptCache
+from media.speech.watch import SpeechLimits, WatchedSynthesizer
 from shared.settings import Settings
 
+STANDIN = "standin"
+"""The sandbox's cloud: it speaks DashScope's protocol. A name of its own keeps its voice out of the real one's cache."""
+PROMPTS_DIRECTORY = "prompts"
+WARM_AGAIN_SECONDS = 30.0
+"""Prompts that a provider could not synthesise at start are tried again so often."""
 
-@dataclass(frozen=True, slots=True)
+log = logging.getLogger(__name__)
+
+Options = TypeVar("Options", RecognitionOptions, SynthesisOptions)
+
+
 class Speech:
-    """What the settings configure. One a process; made on the event loop that uses it."""
+    """What the settings configure. One a process, for one event loop; connects to nothing before it is used.
+
+    ``recognition`` and ``synthesis`` are the configured defaults: a session takes ``dataclasses.replace`` of them with
+    what its call asks for, or builds options of its own, whose empty fields are filled from them.
+    """
 
     recognizers: Recognizers
     synthesizer: Synthesizer
     recognition: RecognitionOptions
     synthesis: SynthesisOptions
-    """The configured defaults: a session takes ``dataclasses.replace`` of them with what its call asks for."""
+
+    def __init__(
+        self, recognition: RecognitionOptions, synthesis: SynthesisOptions, cached: CachingSynthesizer
+    ) -> None:
+        self.recognition = recognition
+        self.synthesis = synthesis
+        self.recognizers = _Recognizers(recognition)
+        self._complete = _Synthesizer(synthesis, cached)
+        self.synthesizer = self._complete
+        self._cached = cached
 
     async def warm(self, texts: Iterable[str], options: SynthesisOptions) -> int:
-        """Synthesises into the cache what is not in it yet. Returns how many failed; never raises SpeechFailure."""
-        raise NotImplementedError
+        """Synthesises into the cache what is not in it yet, one after another. Returns how many are left when the
+        provider fails. Raises SpeechFailure only for a provider that is not available here."""
+        resolved = self._complete.options(options)
+        waiting = list(dict.fromkeys(texts))
+        while waiting:
+            try:
+                await self._cached.warm(waiting[0], resolved)
+            except SpeechFailure as failure:
+                log.warning("prompts could not be prepared", extra={"code": failure.code, "left": len(waiting)})
+                return len(waiting)
+            waiting.pop(0)
+        return 0
+
+    async def keep_warm(self, texts: Iterable[str], options: SynthesisOptions) -> None:
+        """As ``warm``, tried again until all is in the cache. For a task of its own, at start."""
+        texts = list(texts)
+        while await self.warm(texts, options):
+            await asyncio.sleep(WARM_AGAIN_SECONDS)
 
     async def close(self) -> None:
-        """Drops every connection."""
-        raise NotImplementedError
+        """Drops every connection of synthesis; recognitions are closed by whoever opened them."""
+        await self._cached.close()
 
 
-def open_speech(settings: Settings) -> Speech:
-    """The providers that ``settings`` name; the stand-in's endpoints if none is named. Connects to nothing yet."""
-    raise NotImplementedError
+def open_speech(settings: Settings, limits: SpeechLimits | None = None) -> Speech:
+    """The providers that ``settings`` name; the stand-in's endpoints if none is named."""
+    recognition = RecognitionOptions(
+        provider=settings.asr_provider or STANDIN,
+        model=settings.asr_model,
+        endpoint=settings.asr_endpoint or aliyun.ENDPOINT,
+        key=settings.asr_key,
+    )
+    synthesis = SynthesisOptions(
+        provider=settings.tts_provider or STANDIN,
+        model=settings.tts_model,
+        speaker=settings.tts_voice,
+        endpoint=settings.tts_endpoint or aliyun.ENDPOINT,
+        key=settings.tts_key,
+    )
+    # The stand-in's voice is synthesised in a moment and may change with any version: not worth files.
+    directory = settings.state_dir / PROMPTS_DIRECTORY if settings.tts_provider else None
+    watched = WatchedSynthesizer(AliyunSynthesizer(), limits or SpeechLimits())
+    return Speech(recognition, synthesis, CachingSynthesizer(watched, PromptCache(directory)))
+
+
+class _Recognizers:
+    """Implements Recognizers."""
+
+    def __init__(self, defaults: RecognitionOptions) -> None:
+        self._defaults = defaults
+
+    def open(
+        self,
+        options: RecognitionOptions,
+        on_recognition: Callable[[Recognition], None],
+        on_failure: Callable[[SpeechFailure], None],
+    ) -> Recognizer:
+        resolved = _resolve(options, self._defaults)
+        resolved = replace(resolved, model=options.model or self._defaults.model)
+        return AliyunRecognizer(resolved, on_recognition, on_failure)
+
+
+class _Synthesizer:
+    """Implements Synthesizer: fills in what the options leave open."""
+
+    def __init__(self, defaults: SynthesisOptions, inner: Synthesizer) -> None:
+        self._defaults = defaults
+        self._inner = inner
+
+    def open(self, options: SynthesisOptions, listener: SynthesisListener) -> SynthesisStream:
+        return self._inner.open(self.options(options), listener)
+
+    def prepare(self, options: SynthesisOptions) -> None:
+        self._inner.prepare(self.options(options))
+
+    async def close(self) -> None:
+        await self._inner.close()
+
+    def options(self, options: SynthesisOptions) -> SynthesisOptions:
+        """All fields filled. Raises SpeechFailure (``provider``)."""
+        resolved = _resolve(options, self._defaults)
+        return replace(
+            resolved,
+            model=options.model or self._defaults.model,
+            speaker=options.speaker or self._defaults.speaker,
+        )
+
+
+def _resolve(options: Options, defaults: Options) -> Options:
+    """Provider, endpoint and key. Raises SpeechFailure (``provider``) for what is not available here.
+
+    Our key goes to our endpoint only: an option that names another endpoint must bring the key for it.
+    """
+    provider = options.provider or defaults.provider
+    if provider not in (aliyun.PROVIDER, defaults.provider):
+        raise SpeechFailure(provider, "provider", f"not available here; expected {aliyun.PROVIDER} or no provider")
+    if options.key:
+        endpoint = options.endpoint or (defaults.endpoint if provider == defaults.provider else aliyun.ENDPOINT)
+        return replace(options, provider=provider, endpoint=endpoint)
+    if options.endpoint not in ("", defaults.endpoint):
+        raise SpeechFailure(provider, "provider", "an endpoint of its own needs a secretKey of its own")
+    # Without a key of its own a call gets what the settings configure; the stand-in plays the real service's part.
+    return replace(options, provider=defaults.provider, endpoint=defaults.endpoint, key=defaults.key)
