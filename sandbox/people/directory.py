@@ -16,7 +16,7 @@ from sandbox.phone.faults import NONE, Faults
 
 T = TypeVar("T")
 
-_PATTERN = re.compile(r"^(\*\d+|\+?\d+)$")
+_PATTERN = re.compile(r"\*[0-9]+|\+?[0-9]+")
 
 
 class DirectoryError(ValueError):
@@ -60,6 +60,10 @@ class Directory:
         entry = by_number(number, self._numbers) or self._default
         return entry.manner, self._manners[entry.manner], entry.faults
 
+    def manner(self, name: str) -> Manner:
+        """The manner of this name. Raises KeyError if there is none."""
+        return self._manners[name]
+
     def table(self) -> list[dict[str, str]]:
         """Pattern, manner and what it does, for people to read."""
         rows = [*self._numbers.items(), ("others", self._default)]
@@ -83,7 +87,7 @@ def by_number(number: str, table: Mapping[str, T]) -> T | None:
 
 def check_pattern(pattern: str) -> str:
     """The pattern. Raises DirectoryError unless it is a number, or `*` and last digits."""
-    if not _PATTERN.match(pattern):
+    if not _PATTERN.fullmatch(pattern):
         raise DirectoryError(f"expected a number, or * and its last digits, got {pattern!r}")
     return pattern
 

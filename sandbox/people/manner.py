@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import msgspec
 
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=3600)]
-Digits = Annotated[str, msgspec.Meta(pattern=r"^[0-9*#A-D]{1,32}$")]
+Digits = Annotated[str, msgspec.Meta(pattern=r"^[0-9*#A-D]{1,32}\Z")]
 Line = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
 

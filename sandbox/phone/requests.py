@@ -18,8 +18,8 @@ CallActionName = Literal["file_playback", "start_stream", "stream_playback", "cl
 
 CALL_ACTIONS = ("file_playback", "start_stream", "stream_playback", "clean_stream", "stop_stream", "hangup")
 
-_NUMBER = re.compile(r"^\+?\d{3,20}$")
-_EXTENSION = re.compile(r"^[\d*#]{0,16}$")
+_NUMBER = re.compile(r"\+?[0-9]{3,20}")
+_EXTENSION = re.compile(r"[0-9*#]{0,16}")
 
 _object = msgspec.json.Decoder()
 
@@ -96,7 +96,7 @@ def _filled(document: dict[str, Any], field: str) -> str:
 
 def _matching(document: dict[str, Any], field: str, pattern: re.Pattern[str], expected: str) -> str:
     text = _text(document, field)
-    if not pattern.match(text):
+    if not pattern.fullmatch(text):
         raise Refusal(Code.BAD_REQUEST, f"{field}: expected {expected}, got another text of {len(text)} characters")
     return text
 
