@@ -1,16 +1,55 @@
-"""Recordings and transcripts, written as the call goes, by one thread per process."""
+"""Recordings and transcripts, written as the call goes, by one thread per process.
+
+The loop copies frames into a small stage of each call (``media.stage``); blocks of 0.4 s go to the thread, which
+interleaves the two channels and writes them at their place in the file. Late audio is written over its place. What
+nobody said is a hole: zeros that take no room.
+
+After ``kill -9`` a file holds all but the last BLOCK_S + SETTLE_S + POLL_S = 0.75 s of audio, and every transcript
+line that the thread had a moment to write. The header is patched with every block, so the file is valid as it
+stands; a reader that goes by the file's size (``media.audio.wav.parse``) misses nothing that was written. A closed
+recording has been fsynced: a process may die at any time, only a machine that loses power loses what its kernel held.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
+import errno
+import logging
+import os
+import sys
+import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from media.audio.wav import HEADER_BYTES, header
+from media.stage import Block, Late, Pcm, Stage
+from shared.errors import RecordingPathError
+from shared.recordings import MAX_PARTS, part
+
+POLL_S = 0.1
+"""How often the thread looks for blocks; a transcript line wakes it at once."""
+LATEST_S = 10.0
+"""Audio later than this is dropped: no stalled network gives it back so late."""
+BACKLOG_BYTES = 2 << 20
+"""What one recording may have waiting for a disk that has stalled: a minute at 8 kHz. Then audio is dropped, counted
+and reported; so are transcript lines, by a bound of their own."""
+_NICENESS = 5
+"""When the loop and this thread want the same core, the loop goes first."""
+
+T = TypeVar("T")
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """What a closed recording holds."""
+    """What a closed recording holds. Dropped samples and lines are those that the disk refused or took too late."""
 
     part: int
     wav: Path | None
@@ -20,32 +59,235 @@ class Closed:
     dropped_lines: int
 
 
+class PartFiles:
+    """The open files of one part. Only the thread touches them. Its methods raise OSError."""
+
+    def __init__(self, number: int, rate: int, transcript: Path, wav: Path | None) -> None:
+        """Creates both files, or neither. Raises FileExistsError if another owner has one of them."""
+        self.number = number
+        self.rate = rate
+        self.transcript = transcript
+        self.wav = wav
+        self.frames = 0
+        """Frames that the file holds."""
+        self._torn = False
+        self._lines = os.open(transcript, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o640)
+        self._audio: int | None = None
+        if wav is None:
+            return
+        try:
+            self._audio = os.open(wav, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
+            _write_all(self._audio, header(rate, 2, 0), 0)
+        except OSError:
+            self._discard()
+            raise
+
+    def append_line(self, encoded: bytes) -> None:
+        """A line that a full disk broke off is closed with a newline before the next, so that only it is lost."""
+        data = b"\n" + encoded if self._torn else encoded
+        self._torn = True
+        _write_all(self._lines, data, None)
+        self._torn = False
+
+    def write(self, piece: Block | Late) -> None:
+        """Puts audio where it belongs, and patches the header if the file has grown."""
+        if self._audio is None:
+            return
+        offset = HEADER_BYTES + piece.start * 4
+        if isinstance(piece, Block):
+            stereo = np.empty((len(piece.customer) // 2, 2), np.int16)
+            stereo[:, 0] = np.frombuffer(piece.customer, np.int16)
+            stereo[:, 1] = np.frombuffer(piece.ours, np.int16)
+        else:
+            stereo = self._read(offset, len(piece.pcm) // 2)
+            stereo[:, piece.channel] = np.frombuffer(piece.pcm, np.int16)
+        _write_all(self._audio, stereo.data.cast("B"), offset)
+        end = piece.start + len(stereo)
+        if end > self.frames:
+            self.frames = end
+            _write_all(self._audio, header(self.rate, 2, end), 0)
+
+    def _read(self, offset: int, frames: int) -> npt.NDArray[np.int16]:
+        """Both channels at ``offset``; zeros where the file does not reach."""
+        assert self._audio is not None, "`write` has looked"
+        there = os.pread(self._audio, frames * 4, offset)
+        return np.frombuffer(bytearray(there.ljust(frames * 4, b"\0")), np.int16).reshape(frames, 2)
+
+    def close(self) -> None:
+        """Makes all of it durable. The files are closed even if that fails."""
+        try:
+            for descriptor in self._descriptors():
+                os.fsync(descriptor)
+        finally:
+            for descriptor in self._descriptors():
+                os.close(descriptor)
+
+    def _descriptors(self) -> list[int]:
+        return [self._lines] if self._audio is None else [self._lines, self._audio]
+
+    def _discard(self) -> None:
+        """Undoes a creation that went half way; a WAV file of another owner stays."""
+        self.transcript.unlink()
+        if self._audio is not None and self.wav is not None:
+            self.wav.unlink()
+        for descriptor in self._descriptors():
+            os.close(descriptor)
+
+
+def _write_all(descriptor: int, data: bytes | memoryview, offset: int | None) -> None:
+    """All of ``data``, at ``offset`` or at the end. Raises OSError; part of it may have been written then."""
+    view = memoryview(data)
+    while view:
+        wrote = os.write(descriptor, view) if offset is None else os.pwrite(descriptor, view, offset)
+        view = view[wrote:]
+        if offset is not None:
+            offset += wrote
+
+
+class Desk(Protocol):
+    """What a recording needs of its recorder."""
+
+    def wake(self) -> None:
+        """Something waits that should not wait for the next poll."""
+
+    def report(self, recording: Recording, failure: OSError) -> None:
+        """Tells the owner, from either thread."""
+
+    def closing(self, recording: Recording) -> asyncio.Future[Closed]:
+        """Resolves when ``recording`` is on the disk."""
+
+
 class Recording:
     """One owner's part of one call. All methods are for the event loop, and none of them blocks."""
 
-    part: int
-    wav: Path | None
-    transcript: Path
+    def __init__(self, desk: Desk, files: PartFiles) -> None:
+        self.part = files.number
+        self.wav = files.wav
+        self.transcript = files.transcript
+        self._desk = desk
+        self._files = files
+        self._stage = Stage(files.rate) if files.wav is not None else None
+        self._latest = int(LATEST_S * files.rate)
+        self._audio: deque[Block | Late] = deque()
+        self._lines: deque[bytes] = deque()
+        # Each counter has one writer: the loop counts what goes in, the thread what comes out.
+        self._audio_in = self._audio_out = self._lines_in = self._lines_out = 0
+        self._refused_samples = self._refused_lines = 0
+        self._lost_samples = self._lost_lines = 0
+        self._overflowing = self._failing = False
+        self._closed: asyncio.Future[Closed] | None = None
 
-    def customer(self, start: int, pcm: bytes | bytearray | memoryview) -> None:
-        """Customer audio whose first sample is ``start`` on the call's timeline (left channel)."""
-        raise NotImplementedError
+    @property
+    def samples(self) -> int:
+        """The length of this part so far."""
+        return self._stage.end if self._stage is not None else 0
 
-    def ours(self, start: int, frames: Sequence[memoryview]) -> None:
-        """Consecutive frames of ours from ``start`` on (right channel)."""
-        raise NotImplementedError
+    @property
+    def dropped_samples(self) -> int:
+        """Samples that the disk refused or would have taken too late."""
+        return self._refused_samples + self._lost_samples
+
+    @property
+    def dropped_lines(self) -> int:
+        """Transcript lines of the same fate."""
+        return self._refused_lines + self._lost_lines
+
+    def customer(self, start: int, pcm: Pcm) -> None:
+        """Customer audio whose first sample is ``start`` on the call's timeline (left channel).
+
+        ``pcm`` holds whole samples (``Ears.hear`` has refused others). Raises ValueError for an impossible ``start``.
+        """
+        if self._stage is not None and self._closed is None and (left := self._stage.put(0, start, pcm)):
+            self._hand_over(left)
+
+    def ours(self, start: int, frames: Sequence[Pcm]) -> None:
+        """Consecutive frames of ours from ``start`` on (right channel). Raises ValueError as ``customer`` does."""
+        stage = self._stage
+        if stage is None or self._closed is not None:
+            return
+        for pcm in frames:
+            if left := stage.put(1, start, pcm):
+                self._hand_over(left)
+            start += len(pcm) >> 1
 
     def erase_ours(self, start: int, end: int) -> None:
-        """Silence on our channel: what was sent and flushed before it was heard (``Cut.unheard``)."""
-        raise NotImplementedError
+        """Silence on our channel: what was sent, and flushed before it was heard (``Cut.unheard``)."""
+        if end > start:
+            self.ours(start, (bytes((end - start) * 2),))
 
     def line(self, encoded: bytes) -> None:
         """Appends one transcript line (with its newline) and wakes the thread to write it."""
-        raise NotImplementedError
+        if self._closed is not None:
+            return
+        if self._lines_in - self._lines_out + len(encoded) > BACKLOG_BYTES:
+            self._refused_lines += 1
+            self._overflow()
+            return
+        self._lines_in += len(encoded)
+        self._lines.append(encoded)
+        self._desk.wake()
 
     async def close(self) -> Closed:
-        """Writes all that is left and returns when it is on the disk (fsync)."""
-        raise NotImplementedError
+        """Writes all that is left and returns when it is on the disk; what the disk refused was reported by then.
+
+        Nothing is taken any more once this was called. A second call waits for the first.
+        """
+        if self._closed is None:
+            if self._stage is not None:
+                self._hand_over(self._stage.rest())
+            self._closed = self._desk.closing(self)
+        return await asyncio.shield(self._closed)
+
+    def _hand_over(self, pieces: list[Block | Late]) -> None:
+        for piece in pieces:
+            samples = piece.size // 4
+            if isinstance(piece, Late) and self.samples - piece.start > self._latest:
+                self._refused_samples += samples
+            elif self._audio_in - self._audio_out + piece.size > BACKLOG_BYTES:
+                self._refused_samples += samples
+                self._overflow()
+            else:
+                self._audio_in += piece.size
+                self._audio.append(piece)
+                self._overflowing = False
+
+    def _overflow(self) -> None:
+        if not self._overflowing:
+            self._overflowing = True
+            self._desk.report(self, OSError(errno.EBUSY, "the disk is too slow: audio or lines are dropped"))
+
+    # --- the thread's side ---------------------------------------------------------------------------------------------
+
+    def write_waiting(self) -> None:
+        """Writes what waits, lines first. On the thread. A failure is reported when the one before it succeeded."""
+        while self._lines:
+            encoded = self._lines.popleft()
+            self._lines_out += len(encoded)
+            if not self._attempt(self._files.append_line, encoded):
+                self._lost_lines += 1
+        while self._audio:
+            piece = self._audio.popleft()
+            self._audio_out += piece.size
+            if not self._attempt(self._files.write, piece):
+                self._lost_samples += piece.size // 4
+
+    def finish(self) -> Closed:
+        """Writes the rest and closes the files. On the thread."""
+        self.write_waiting()
+        self._attempt(self._files.close)
+        files = self._files
+        return Closed(self.part, self.wav, self.transcript, files.frames, self.dropped_samples, self.dropped_lines)
+
+    def _attempt(self, work: Callable[..., None], *arguments: object) -> bool:
+        try:
+            work(*arguments)
+        except OSError as failure:
+            if not self._failing:
+                self._failing = True
+                self._desk.report(self, failure)
+            return False
+        self._failing = False
+        return True
 
 
 class Recorder:
@@ -58,20 +300,105 @@ class Recorder:
         on_failure: Callable[[Recording, OSError], None],
     ) -> None:
         """``on_failure`` is called on the loop, once each time a recording starts to fail; the call goes on."""
-        raise NotImplementedError
+        self._loop = loop
+        self._root = root
+        self._on_failure = on_failure
+        self._recordings: set[Recording] = set()
+        self._requests: deque[Callable[[], None]] = deque()
+        self._wake = threading.Event()
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
 
     def start(self) -> None:
-        """Starts the thread."""
-        raise NotImplementedError
+        """Starts the thread. Once."""
+        self._thread.start()
 
     async def open(self, stem: str, *, rate: int = 8000, audio: bool = True) -> Recording:
-        """A part of its own for the call whose files begin with ``stem`` (relative to the root).
+        """A part of its own for the call whose files begin with ``stem`` (``shared.recordings.stem``).
 
-        Part 1 is ``<stem>.wav`` and ``<stem>.jsonl``, part 2 ``<stem>.2.wav``, and so on: the first that nobody made
-        (O_EXCL). Raises OSError if the directory cannot be made or written.
+        Part 1 is ``<stem>.wav`` and ``<stem>.jsonl``, part 2 ``<stem>.2.wav`` and so on: the first that nobody has
+        made yet (O_EXCL, so two owners never share one). ``audio=False`` keeps a transcript only. Raises OSError if
+        the directory cannot be made or written, RecordingPathError after MAX_PARTS parts.
         """
-        raise NotImplementedError
+        opening = self._on_thread(lambda: self._open(stem, rate, audio))
+        try:
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            opening.add_done_callback(self._close_unclaimed)
+            raise
 
     async def stop(self) -> None:
-        """Closes every open recording and ends the thread."""
-        raise NotImplementedError
+        """Closes every open recording and ends the thread. Nothing can be opened afterwards."""
+        await asyncio.gather(*(recording.close() for recording in list(self._recordings)))
+        self._stopping = True
+        self._wake.set()
+        await asyncio.to_thread(self._thread.join)
+
+    def _close_unclaimed(self, opening: asyncio.Future[Recording]) -> None:
+        """Whoever asked for it has gone: its files stay, and no descriptor stays open."""
+        if not opening.cancelled() and opening.exception() is None:
+            self.closing(opening.result())
+
+    # --- for Recording -------------------------------------------------------------------------------------------------
+
+    def wake(self) -> None:
+        """Something waits that should not wait for the next poll."""
+        self._wake.set()
+
+    def report(self, recording: Recording, failure: OSError) -> None:
+        """Tells the owner, from either thread."""
+        _log.warning("a recording cannot be written", extra={"part": recording.part, "errno": failure.errno})
+        self._loop.call_soon_threadsafe(self._on_failure, recording, failure)
+
+    def closing(self, recording: Recording) -> asyncio.Future[Closed]:
+        """Resolves when ``recording`` is on the disk."""
+
+        def finish() -> Closed:
+            self._recordings.discard(recording)
+            return recording.finish()
+
+        return self._on_thread(finish)
+
+    # --- the thread ----------------------------------------------------------------------------------------------------
+
+    def _on_thread(self, work: Callable[[], T]) -> asyncio.Future[T]:
+        """Runs ``work`` on the thread; its result or its exception comes back to the loop."""
+        if self._stopping or not self._thread.is_alive():
+            raise RuntimeError("expected a recorder that was started and not stopped")
+        promise: concurrent.futures.Future[T] = concurrent.futures.Future()
+
+        def run() -> None:
+            if not promise.set_running_or_notify_cancel():
+                return
+            try:
+                promise.set_result(work())
+            except Exception as error:  # noqa: BLE001 - handed to whoever waits
+                promise.set_exception(error)
+
+        self._requests.append(run)
+        self._wake.set()
+        return asyncio.wrap_future(promise, loop=self._loop)
+
+    def _open(self, stem: str, rate: int, audio: bool) -> Recording:
+        part(self._root, stem, 1, "wav").parent.mkdir(parents=True, exist_ok=True)
+        for number in range(1, MAX_PARTS + 1):
+            wav = part(self._root, stem, number, "wav") if audio else None
+            try:
+                files = PartFiles(number, rate, part(self._root, stem, number, "jsonl"), wav)
+            except FileExistsError:
+                continue
+            recording = Recording(self, files)
+            self._recordings.add(recording)
+            return recording
+        raise RecordingPathError(f"expected at most {MAX_PARTS} parts of one call; its socket comes and goes")
+
+    def _run(self) -> None:
+        if sys.platform == "linux":
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
+        while not self._stopping or self._requests:
+            self._wake.wait(POLL_S)
+            self._wake.clear()
+            while self._requests:
+                self._requests.popleft()()
+            for recording in list(self._recordings):
+                recording.write_waiting()
