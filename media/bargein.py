@@ -20,38 +20,10 @@ _BACKCHANNELS = (
     "嗯", "恩", "啊", "哦", "噢", "喔", "哎", "诶", "欸", "唉", "呃", "额", "哈", "对", "对的", "对啊", "对呀", "好", "好的", "好吧", "好啊",
     "好嘞", "是", "是的", "是吧", "是啊", "行", "行吧", "行的", "可以", "没错", "明白", "知道", "了解", "这样", "这样啊", "嗯嗯", "哦哦",
 )  # fmt: skip
-_ALPHABETIC = frozenset(
-    [
-        "uh",
-        "huh",
-        "mm",
-        "mmm",
-        "mhm",
-        "hmm",
-        "hm",
-        "um",
-        "ah",
-        "oh",
-        "yeah",
-        "yep",
-        "yes",
-        "yup",
-        "ok",
-        "okay",
-        "right",
-        "sure",
-        "fine",
-        "good",
-        "great",
-        "alright",
-        "aha",
-        "uh-huh",
-        "mm-hmm",
-        "mm-hm",
-        "i",
-        "see",
-    ]
-)
+_ALPHABETIC = frozenset((
+    "uh", "huh", "mm", "mmm", "mhm", "hmm", "hm", "um", "ah", "oh", "yeah", "yep", "yes", "yup", "ok", "okay", "right", "sure",
+    "fine", "good", "great", "alright", "aha", "i", "see",
+))  # fmt: skip
 _LONGEST_FIRST = re.compile("|".join(sorted(map(re.escape, _BACKCHANNELS), key=len, reverse=True)))
 _IDEOGRAPHIC = re.compile(r"[^\W\d_a-zA-Z]+")
 
@@ -68,7 +40,7 @@ def real_words(text: str) -> int:
     alphabetic = _IDEOGRAPHIC.sub(" ", text).lower()
     for start, end in words(alphabetic):
         word = alphabetic[start:end]
-        if word not in _ALPHABETIC and not all(part in _ALPHABETIC for part in word.split("-")):
+        if not all(part in _ALPHABETIC for part in word.split("-")):
             count += 1
     return count
 
