@@ -1,0 +1,35 @@
+"""Runs every benchmark in turn: ``python -m benchmarks [--quick] [NAME ...]``. One that fails does not stop the others."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import time
+
+NAMES = ("media", "bargein", "api", "workers")
+
+
+def main() -> int:
+    """The number of benchmarks that failed."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds: the figures are rougher")
+    parser.add_argument(
+        "names", nargs="*", choices=[[], *NAMES], help=f"which ones; all if none is named: {', '.join(NAMES)}"
+    )
+    chosen = parser.parse_args()
+    failed = []
+    for name in chosen.names or NAMES:
+        print(f"\n--- {name}", flush=True)
+        started = time.monotonic()
+        command = [sys.executable, "-m", f"benchmarks.{name}", *(["--quick"] if chosen.quick else [])]
+        if subprocess.run(command, check=False).returncode:
+            failed.append(name)
+        print(f"({time.monotonic() - started:.0f} s)", flush=True)
+    if failed:
+        print(f"\nfailed: {', '.join(failed)}", file=sys.stderr)
+    return len(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
