@@ -1,0 +1,1 @@
+"""One call: commands in, events out. Owns a leg, a playout, ears, a recogniser and a recording."""

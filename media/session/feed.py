@@ -1,0 +1,141 @@
+"""From pieces of speech to the ledger, in order, and the watch over those that are late."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Protocol
+
+from media.audio.errors import AudioError
+from media.driver import SessionOptions
+from media.legs.leg import RATE
+from media.playout import Playout
+from media.session.moments import Moments
+from media.session.timers import NEVER, Timers
+from media.session.track import Track
+from media.session.utterance import Utterance
+from media.speech.ports import SpeechFailure, SpokenWord
+from media.subtitle import WordOffset
+
+FALLBACK_WAIT = 0.3
+"""A fallback comes from the cache within milliseconds; one that takes longer is not cached, and is not waited for."""
+DRY_LOOK = 0.2
+"""How often a late piece is looked at while earlier audio of its track still plays."""
+PIECES_AHEAD = 2
+"""Pieces that are synthesised at once: the one that plays and the next, so that sentences follow without a gap."""
+
+
+class FeedHost(Protocol):
+    """Who is told what became of a track's pieces."""
+
+    def feed_failed(self, track: Track, piece: Utterance, failure: SpeechFailure) -> None:
+        """A piece cannot be spoken (to its end)."""
+
+    def feed_drained(self, track: Track) -> None:
+        """All pieces have gone to the ledger, and no more will come."""
+
+    def feed_sounded(self, piece: Utterance, wait: float) -> None:
+        """A piece's first audio came ``wait`` seconds after it was asked for."""
+
+
+class Feed:
+    """One call's."""
+
+    def __init__(
+        self, host: FeedHost, playout: Playout, moments: Moments, timers: Timers, options: SessionOptions
+    ) -> None:
+        self._host = host
+        self._playout = playout
+        self._moments = moments
+        self._options = options
+        self._watched: Callable[[], None] = lambda: None
+        self._late = timers.alarm(lambda: self._watched())
+
+    def stop(self) -> None:
+        """Watches nothing any more."""
+        self._late.cancel()
+
+    def advance(self, track: Track) -> None:
+        """Moves what has come to the ledger, and opens the pieces whose turn it is."""
+        while track.pieces:
+            if not self._open_pieces(track):
+                return
+            head = track.pieces[0]
+            if not self._flow(track, head):
+                return
+            if not head.done:
+                self._watch(track, head)
+                return
+            track.pieces.popleft()
+            if track.streaming is head:
+                track.streaming = None
+            self._late.cancel()
+        if not track.open:
+            if track.play is not None:
+                track.play.end()
+                track.play = None
+            self._host.feed_drained(track)
+
+    def _open_pieces(self, track: Track) -> bool:
+        for piece in list(itertools.islice(track.pieces, PIECES_AHEAD)):
+            try:
+                piece.open(self._moments.now())
+            except SpeechFailure as failure:
+                self._host.feed_failed(track, piece, failure)
+                return False
+        return True
+
+    def _flow(self, track: Track, head: Utterance) -> bool:
+        """What has come of the first piece goes to the ledger. False if the track was given up over it."""
+        audio, words = head.take()
+        if not audio and not (words and head.begun):
+            return True
+        if track.play is None:
+            track.play = self._playout.open(track.name)
+            track.plays += 1
+        if not head.begun:
+            head.begun = True
+            asked = self._moments.now() if head.opened_at is None else head.opened_at
+            self._host.feed_sounded(head, self._moments.now() - asked)
+            track.play.mark(head.text)
+        try:
+            wanted = all(track.play.append(pcm) for pcm in audio)
+        except AudioError as error:
+            self._host.feed_failed(track, head, SpeechFailure("session", "overflow", str(error)))
+            return False
+        if words:
+            track.play.offsets([_offset(word) for word in words])
+        if not wanted:  # the sentence that was to be heard out is complete
+            head.cancel()
+            head.done = True
+        track.starved = False
+        return True
+
+    def _watch(self, track: Track, head: Utterance) -> None:
+        """Sets how long the first piece may take to say more."""
+        self._watched = lambda: self._overdue(track, head)
+        if not head.complete:
+            self._late.cancel()
+        elif head.sounded:
+            self._late.set(self._moments.now() + self._options.chunk_gap)
+        elif self._late.at == NEVER:
+            self._late.set(self._moments.now() + (FALLBACK_WAIT if head.fallback else self._options.first_audio))
+
+    def _overdue(self, track: Track, head: Utterance) -> None:
+        if not track.pieces or track.pieces[0] is not head:
+            return
+        if track.play is not None and not track.starved:
+            self._late.set(self._moments.now() + DRY_LOOK)
+            return
+        code, wait = (
+            ("chunk_gap", self._options.chunk_gap) if head.sounded else ("first_audio", self._options.first_audio)
+        )
+        head.cancel()
+        self._host.feed_failed(
+            track, head, SpeechFailure("session", code, f"expected audio within {wait:g} s, got none")
+        )
+
+
+def _offset(word: SpokenWord) -> WordOffset:
+    scale = RATE // 1000
+    return WordOffset(word.text_start, word.text_end, word.start_ms * scale, word.end_ms * scale)

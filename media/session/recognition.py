@@ -1,0 +1,104 @@
+"""A call's recogniser: fed from the ring in blocks, opened again when it fails. The call goes on without it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from media.ears.ears import Ears, Uplink
+from media.legs.leg import RATE
+from media.protocol.options import TranscriptionOption
+from media.session import resolve
+from media.session.timers import Timers
+from media.speech.ports import Recognition, RecognitionOptions, Recognizer, Recognizers, SpeechFailure
+
+REOPEN_AFTER = (0.5, 1.0, 2.0, 4.0, 8.0)
+"""Seconds before each new try; a recogniser that failed so often in a row without a word will not come back."""
+UPLINK_SAMPLES = 800
+"""100 ms: ten messages a second to the provider rather than fifty."""
+
+
+class Recognising:
+    """One call's. Audio that comes while no recogniser is open waits in the call's ring (10 s)."""
+
+    def __init__(
+        self,
+        recognizers: Recognizers,
+        configured: RecognitionOptions,
+        option: TranscriptionOption,
+        ears: Ears,
+        timers: Timers,
+        now: Callable[[], float],
+        on_recognition: Callable[[Recognition], None],
+        on_failure: Callable[[SpeechFailure, bool], None],
+    ) -> None:
+        """``on_failure`` hears of each failure, and whether it will be tried again."""
+        self._recognizers = recognizers
+        self._configured = configured
+        self._option = option
+        self._ears = ears
+        self._now = now
+        self._on_recognition = on_recognition
+        self._on_failure = on_failure
+        self._uplink: Uplink = ears.uplink(ears.ring.oldest, UPLINK_SAMPLES)
+        self._open: Recognizer | None = None
+        self._failures = 0
+        self._first_index = 0
+        self._last_index = -1
+        self._reopen = timers.alarm(self.start)
+        self.due = self._uplink.position + UPLINK_SAMPLES
+        """Ring index from which on ``pump`` has something to do."""
+
+    @property
+    def provider(self) -> str:
+        """The provider's name, for metrics."""
+        return self._option.provider or self._configured.provider or "default"
+
+    def start(self) -> None:
+        """Opens the recogniser, from the audio that was not recognised yet."""
+        position = max(self._uplink.position, self._ears.ring.oldest)
+        origin = self._ears.timeline(position) * 1000 // RATE
+        self._first_index = self._last_index + 1
+        try:
+            self._open = self._recognizers.open(
+                resolve.recognition(self._option, self._configured, origin), self._recognised, self._failed
+            )
+        except SpeechFailure as failure:
+            self._failed(failure)
+            return
+        self.pump()
+
+    def pump(self) -> None:
+        """Sends the whole blocks that have come."""
+        if self._open is None:
+            self.due = self._ears.ring.written + UPLINK_SAMPLES
+            return
+        while (block := self._uplink.take()) is not None:
+            self._open.push(block)
+        self.due = self._uplink.position + UPLINK_SAMPLES
+
+    def speech_ended(self) -> None:
+        """The caller fell silent: a result is due."""
+        if self._open is not None:
+            self._open.expect_result()
+
+    async def close(self) -> None:
+        """No callback comes any more."""
+        self._reopen.cancel()
+        recognizer, self._open = self._open, None
+        if recognizer is not None:
+            await recognizer.close()
+
+    def _recognised(self, recognition: Recognition) -> None:
+        self._failures = 0
+        index = self._first_index + recognition.index
+        self._last_index = max(self._last_index, index)
+        self._on_recognition(replace(recognition, index=index))
+
+    def _failed(self, failure: SpeechFailure) -> None:
+        self._open = None
+        again = failure.code != "provider" and self._failures < len(REOPEN_AFTER)
+        if again:
+            self._reopen.set(self._now() + REOPEN_AFTER[self._failures])
+        self._failures += 1
+        self._on_failure(failure, again)

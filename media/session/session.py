@@ -1,0 +1,332 @@
+"""One call, whoever drives it and whatever carries it. Commands in, events out.
+
+Everything happens on the event loop, and every moment comes from the session's clock: ``frames_due``, called by the
+pacer about every 20 ms, is the only thing that makes time pass here.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from media.driver import Driver, SessionOptions, Timer
+from media.ears.hearing import Hearing
+from media.legs.leg import RATE, Leg
+from media.playout import Playout
+from media.protocol import events
+from media.protocol.commands import AnyCommand, Tts
+from media.recorder import Closed, Recording
+from media.session.clips import Clips
+from media.session.listening import Listening
+from media.session.moments import Moments, iso
+from media.session.orders import Orders
+from media.session.timers import Timers
+from media.session.track import Track
+from media.session.transcript import Transcript
+from media.session.voice import Voice
+from media.session.yielding import Yielding
+from media.speech.providers import Speech
+from media.turns import Turn
+from shared import recordings
+from shared.bus import Briefing
+from shared.clock import Clock
+
+SILENT_FRAME = memoryview(bytes(RATE // 50 * 2))
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Equipment:
+    """What all sessions of a process share."""
+
+    clock: Clock
+    soon: Callable[[Callable[[], None]], object]
+    """``loop.call_soon``: runs something after what runs now."""
+    hearing: Hearing
+    speech: Speech
+    clips: Clips
+
+
+class Session:
+    """Implements media.driver.SessionPort for its driver, and the hosts of its parts."""
+
+    def __init__(
+        self,
+        identity: str,
+        *,
+        equipment: Equipment,
+        leg: Leg,
+        recording: Recording,
+        options: SessionOptions,
+        began: tuple[float, int],
+        briefing: Briefing | None = None,
+        on_end: Callable[[Session], None] = lambda session: None,
+    ) -> None:
+        """``began``: when its first audio came, as monotonic seconds and milliseconds since 1970. Raises EarsFullError."""
+        self.id = identity
+        self.briefing = briefing
+        self.clock = equipment.clock
+        self.over = False
+        self.options = replace(options, caller_track=options.caller_track or identity)
+        self.reason = ""
+        self.initiator = ""
+        self.recording = recording
+        self.leg = leg
+        self.moments = Moments(equipment.clock, *began)
+        self.timers = Timers()
+        self.taps: list[Callable[[events.AnyEvent], None]] = []
+        """Who else sees every event, such as the live view. They must not raise."""
+        self._soon = equipment.soon
+        self._on_end = on_end
+        self._driver: Driver | None = None
+        self._outbox: list[events.AnyEvent] = []
+        self.transcript = Transcript(recording.line)
+        self.listening = Listening(
+            self, equipment.hearing, equipment.speech, self.moments, self.timers, self.options, self._write_user
+        )
+        self._orders = Orders(self, equipment)
+        self.playout = Playout(self.moments.epoch, RATE, delay_ms=leg.delay_ms)
+        self.voice = Voice(self, leg, self.playout, self.moments, self.timers, self.options, self._orders.fallback)
+        self.yielding = Yielding(self.voice, self.playout, self.moments, self.timers, barge_in=self.options.barge_in)
+        self._wait_input = self.timers.alarm(self._nobody_spoke)
+        self._waiting_since = 0
+        self._polite = self.timers.alarm(self._ending_soon)
+        self._longest = self.timers.alarm(lambda: self.end("max_duration", "system"))
+        self.muted = False
+        """Whether what we say is silenced."""
+
+    def start(self, driver: Driver, call_id: str = "") -> None:
+        """The call is answered and audio flows: the driver takes over."""
+        self._driver = driver
+        self.transcript.begin(self.moments.epoch_ms, call_id or self.id, self.recording.part)
+        self._longest.set(self.moments.epoch + self.options.longest)
+        self._polite.set(self.moments.epoch + max(0.0, self.options.longest - self.options.polite))
+        self.emit(events.Answer(timestamp=self.moments.now_ms(), track_id=self.options.caller_track, sdp=""))
+        self.listening.start()
+
+    # --- media.driver.SessionPort ---
+
+    def submit(self, command: AnyCommand) -> None:
+        """See SessionPort."""
+        if not self.over:
+            self._orders.carry_out(command)
+
+    def say(
+        self,
+        text: str,
+        *,
+        play_id: str | None = None,
+        more: bool = False,
+        interruptible: bool = True,
+        auto_hangup: bool = False,
+        wait_input: float | None = None,
+    ) -> str:
+        """See SessionPort."""
+        name = play_id if play_id is not None else self._orders.new_play_id()
+        if not self.over:
+            command = Tts(text=text, play_id=name, auto_hangup=auto_hangup)
+            self._orders.say(command, more=more, interruptible=interruptible, wait_input=wait_input)
+        return name
+
+    def after(self, seconds: float, call: Callable[[], None]) -> Timer:
+        """See SessionPort."""
+        alarm = self.timers.alarm(lambda: self._guard(call))
+        if not self.over:
+            alarm.set(self.moments.now() + max(0.0, seconds))
+        return alarm
+
+    def heard(self) -> Sequence[recordings.Turn]:
+        """See SessionPort."""
+        return tuple(self.transcript.turns)
+
+    def note_tag(self, name: str, value: str = "") -> None:
+        """See SessionPort."""
+        self.transcript.tag(self.moments.now_ms(), name, value)
+
+    # --- media.legs.leg.LegHost ---
+
+    def audio(self, pcm: bytes, now: float) -> None:
+        """See LegHost."""
+        if not self.over:
+            self.recording.customer(self.listening.audio(pcm, now), pcm)
+
+    def leg_ended(self, reason: str) -> None:
+        """See LegHost."""
+        self.end(reason, "callee", hang_up=False)
+
+    def leg_failed(self, reason: str) -> None:
+        """See LegHost."""
+        self.end(reason, "error")
+
+    # --- media.pacer.Sink ---
+
+    def frames_due(self, now: float) -> None:
+        """Time has passed: sends what is due, and does what is due."""
+        if self.over:
+            return
+        if self.leg.ready:
+            frames = self.playout.take(now)
+            if frames:
+                if self.muted:
+                    frames = [SILENT_FRAME] * len(frames)
+                self.leg.send(frames)
+                self.recording.ours(self.playout.taken_at, frames)
+        self.voice.look(now)
+        if now >= self.timers.next:
+            self.timers.run(now)
+
+    # --- the end ---
+
+    def end(self, reason: str, initiator: str, *, hang_up: bool = True) -> None:
+        """Ends the session, once. ``initiator``: callee, system or error. ``hang_up``: also ends the call at the far end."""
+        if self.over:
+            return
+        self.over = True
+        self.reason, self.initiator = reason, initiator
+        self.voice.stop()
+        self.listening.stop()
+        self.timers.clear()
+        if hang_up:
+            self.leg.hangup()
+        at = self.moments.now_ms()
+        self.transcript.end(at, reason, initiator if initiator in ("callee", "error") else "system")
+        self.emit(
+            events.Hangup(
+                timestamp=at,
+                track_id=self.options.caller_track,
+                reason=reason,
+                initiator=initiator,
+                start_time=iso(self.moments.epoch_ms),
+                answer_time=iso(self.moments.epoch_ms),
+                hangup_time=iso(at),
+            )
+        )
+        self._soon(lambda: self._on_end(self))
+
+    async def close(self) -> Closed:
+        """After the end: gives everything back, and returns when all that was heard is on the disk."""
+        await self.listening.close()
+        await self.leg.close()
+        return await self.recording.close()
+
+    # --- events ---
+
+    def emit(self, event: events.AnyEvent) -> None:
+        """Queues an event for the driver: it is told after what happens now."""
+        self._outbox.append(event)
+        if len(self._outbox) == 1:
+            self._soon(self._deliver)
+
+    def _deliver(self) -> None:
+        outbox, self._outbox = self._outbox, []
+        driver = self._driver
+        for event in outbox:
+            for tap in self.taps:
+                tap(event)
+            if driver is not None:
+                self._guard(lambda driver=driver, event=event: driver.on_event(event))  # type: ignore[misc]
+
+    def _guard(self, call: Callable[[], None]) -> None:
+        """Runs a driver's code. The boundary between drivers and the process: what escapes ends this call alone."""
+        try:
+            call()
+        except Exception:
+            log.exception("a call's driver raised; the call is ended", extra={"session": self.id})
+            self.end("driver_failed", "error")
+
+    # --- media.session.voice.VoiceHost ---
+
+    def voice_started(self, track: Track) -> None:
+        """See VoiceHost."""
+        self._wait_input.cancel()
+        self.yielding.voice_started(track)
+
+    def voice_heard(self, text: str, start: int, end: int, *, cut: bool) -> None:
+        """See VoiceHost."""
+        self.listening.words.flush()
+        self.transcript.assistant(text, start, end, cut=cut)
+
+    def voice_ended(self, track: Track) -> None:
+        """See VoiceHost."""
+        self.yielding.voice_ended()
+        if self.over:
+            return
+        if track.auto_hangup:
+            self.end("autohangup", "system")
+        elif track.wait_input is not None:
+            self._waiting_since = self.moments.now_ms()
+            self._wait_input.set(self.moments.now() + track.wait_input)
+
+    def voice_flushed(self, start: int, end: int) -> None:
+        """See VoiceHost."""
+        self.recording.erase_ours(start, end)
+
+    def voice_sounded(self, wait: float) -> None:
+        """See VoiceHost."""
+        provider = (self.options.tts.provider if self.options.tts else None) or self._orders.provider
+        self.listening.metric(f"ttfb.tts.{provider}", int(wait * 1000), {})
+        self._soon(self._send_now)
+
+    def _send_now(self) -> None:
+        """A first frame does not wait for the next tick."""
+        self.frames_due(self.moments.now())
+
+    # --- media.session.listening.ListeningHost ---
+
+    def input_came(self) -> None:
+        """See ListeningHost."""
+        self._wait_input.cancel()
+
+    def caller_speaks(self) -> None:
+        """See ListeningHost."""
+        self.yielding.speech_started()
+
+    def caller_silent(self) -> None:
+        """See ListeningHost."""
+        self.yielding.speech_ended()
+
+    def caller_said(self, text: str, *, final: bool) -> None:
+        """See ListeningHost."""
+        self.yielding.said(text, final=final)
+
+    def turn_over(self, turn: Turn) -> None:
+        """See ListeningHost."""
+        track = self.voice.track
+        self.emit(
+            events.Eou(
+                timestamp=self.moments.now_ms(),
+                track_id=self.options.caller_track,
+                text=turn.text,
+                start_time=self.moments.ms_of(turn.started),
+                end_time=self.moments.ms_of(turn.ended),
+                overlapped=track is not None and track.started_at is not None and not track.cut,
+            )
+        )
+
+    # --- alarms ---
+
+    def _nobody_spoke(self) -> None:
+        at = self.moments.now_ms()
+        self.emit(
+            events.Silence(
+                timestamp=at,
+                track_id=self.options.our_track,
+                start_time=self._waiting_since,
+                duration=at - self._waiting_since,
+            )
+        )
+
+    def _ending_soon(self) -> None:
+        self.emit(
+            events.Other(
+                timestamp=self.moments.now_ms(),
+                track_id=self.options.caller_track,
+                sender="session",
+                extra={"ending": int(self.options.polite)},
+            )
+        )
+
+    def _write_user(self, text: str, began: float, ended: float) -> None:
+        self.transcript.user(text, self.moments.ms_of(began), self.moments.ms_of(ended))
