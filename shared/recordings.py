@@ -22,7 +22,7 @@ from shared.ids import is_call_uuid
 ROOT = "ai_call"
 MAX_PARTS = 50
 """More sessions than this for one call mean a socket that comes and goes for ever, not a call."""
-_NAME = re.compile(r"ai_call/\d{4}/\d{2}/\d{2}/\d{2}/(?P<uuid>\d{19})(?:\.\d{1,2})?\.wav")
+_NAME = re.compile(r"ai_call/\d{4}/\d{2}/\d{2}/\d{2}/(?P<uuid>\d{19})(?:\.\d{1,2})?\.wav", re.ASCII)
 
 
 def stem(uuid: str, created_at: int, zone: ZoneInfo) -> str:

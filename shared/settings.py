@@ -9,180 +9,92 @@ same machine finds the same house.
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import json
 import os
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from dotenv import dotenv_values
 
+from shared import values
 from shared.errors import SettingsError
+from shared.values import Caller as Caller
 
 PREFIX = "WAIHU_"
 ENDPOINTS_FILE = "endpoints.json"
 
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?")
-_TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
+
+def _setting(
+    default: str, parse: Callable[[str], Any], about: str, *, secret: bool = False, empty_counts: bool = False
+) -> Any:
+    """``empty_counts``: an empty value means "none"; elsewhere it means that the setting was not set."""
+    metadata = {"default": default, "parse": parse, "about": about, "secret": secret, "empty_counts": empty_counts}
+    return field(metadata=metadata)
 
 
-@dataclass(frozen=True)
-class Caller:
-    """A number we call from: how many calls at once, and how many new ones a second, it may have."""
-
-    number: str
-    concurrency: int = 30
-    cps: float = 10.0
-
-
-def parse_duration(text: str) -> float:
-    """Seconds in ``500ms``, ``30s``, ``10m``, ``2h``, ``1d``; a bare number is seconds. Raises ValueError."""
-    match = _DURATION.fullmatch(text.strip())
-    if match is None:
-        raise ValueError(f"expected a duration such as 500ms, 30s, 10m or 2h, got {text!r}")
-    return float(match.group(1)) * _UNITS[match.group(2) or "s"]
-
-
-def _durations(text: str) -> tuple[float, ...]:
-    return tuple(parse_duration(part) for part in text.split(",") if part.strip())
-
-
-def _boolean(text: str) -> bool:
-    lowered = text.strip().lower()
-    if lowered not in _TRUE + _FALSE:
-        raise ValueError(f"expected 1 or 0 (true/false, yes/no, on/off), got {text!r}")
-    return lowered in _TRUE
-
-
-def _positive(text: str) -> int:
-    if not text.strip().isdigit() or int(text) == 0:
-        raise ValueError(f"expected a whole number above 0, got {text!r}")
-    return int(text)
-
-
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(",") if part.strip())
-
-
-def _choice(*allowed: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if text.strip() not in allowed:
-            raise ValueError(f"expected one of {', '.join(name or '(empty)' for name in allowed)}, got {text!r}")
-        return text.strip()
-
-    return parse
-
-
-def _zone(text: str) -> ZoneInfo:
-    try:
-        return ZoneInfo(text.strip())
-    except (ZoneInfoNotFoundError, ValueError) as error:
-        raise ValueError(f"expected a time zone such as Asia/Shanghai, got {text!r}") from error
-
-
-def _callers(text: str) -> tuple[Caller, ...]:
-    callers = tuple(_caller(part) for part in text.split(";") if part.strip())
-    if not callers:
-        raise ValueError("expected at least one number, such as 057128167421:concurrency=30,cps=10")
-    return callers
-
-
-def _caller(text: str) -> Caller:
-    number, _, limits = text.strip().partition(":")
-    values: dict[str, str] = {}
-    for item in filter(None, (part.strip() for part in limits.split(","))):
-        name, _, value = item.partition("=")
-        values[name.strip()] = value.strip()
-    unknown = set(values) - {"concurrency", "cps"}
-    if unknown or not number.lstrip("+").isdigit():
-        raise ValueError(f"expected NUMBER:concurrency=30,cps=10, got {text.strip()!r}")
-    cps = float(values.get("cps", "10"))
-    if not 0 < cps < 10_000:
-        raise ValueError(f"expected cps above 0, got {cps}")
-    return Caller(number, _positive(values.get("concurrency", "30")), cps)
-
-
-def _listen(text: str) -> tuple[str, int]:
-    host, _, port = text.strip().rpartition(":")
-    if not host or not port.isdigit() or not 0 < int(port) < 65536:
-        raise ValueError(f"expected HOST:PORT, got {text!r}")
-    return host.strip("[]"), int(port)
-
-
-def _url(*schemes: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        stripped = text.strip().rstrip("/")
-        if stripped and (urlsplit(stripped).scheme not in schemes):
-            raise ValueError(
-                f"expected a URL beginning with {' or '.join(scheme + '://' for scheme in schemes)}, got {_mask_url(text)!r}"
-            )
-        return stripped
-
-    return parse
-
-
-def _setting(default: str, parse: Callable[[str], Any], about: str, *, secret: bool = False) -> Any:
-    return field(metadata={"default": default, "parse": parse, "about": about, "secret": secret})
-
-
-_http = _url("http", "https")
-_speech = _url("ws", "wss", "http", "https")
+_http = values.url("http", "https")
+_speech = values.url("ws", "wss", "http", "https")
+_database = values.url("sqlite", "postgresql", "postgresql+psycopg2")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """All settings, parsed. Durations are seconds. An empty string means "not set" where a default is empty."""
+    """All settings, parsed. Durations are seconds."""
 
-    database_url: str = _setting("", str.strip, "SQLite in the state directory, or postgresql://…")
-    redis_url: str = _setting("", _url("redis", "rediss", "unix"), "embedded Redis on loopback, or redis://…")
+    database_url: str = _setting("", _database, "SQLite in the state directory, or postgresql://…")
+    redis_url: str = _setting("", values.url("redis", "rediss", "unix"), "embedded Redis on loopback, or redis://…")
     state_dir: Path = _setting("var", Path, "where the embedded database, Redis and logs live")
     recordings_dir: Path = _setting(
         "", Path, "recordings root, one filesystem for api, workers and media; STATE_DIR/recordings"
     )
     phone_url: str = _setting("", _http, "the phone system's dialog API; the sandbox if empty")
     phone_secret: str = _setting("", str.strip, "secret that phone events and audio sockets must carry", secret=True)
-    phone_record: bool = _setting("true", _boolean, "isRecord of startcall")
-    phone_timeout: float = _setting("10s", parse_duration, "longest wait for the phone system's answer to one request")
-    callers: tuple[Caller, ...] = _setting("057128167421:concurrency=30,cps=10", _callers, "numbers we call from")
-    max_calls: int = _setting("200", _positive, "calls at once, over all numbers")
-    media_capacity: int = _setting("200", _positive, "calls at once in one media process")
+    phone_record: bool = _setting("true", values.boolean, "isRecord of startcall")
+    phone_timeout: float = _setting("10s", values.duration, "longest wait for the phone system's answer to one request")
+    callers: tuple[Caller, ...] = _setting("057128167421:concurrency=30,cps=10", values.callers, "numbers we call from")
+    max_calls: int = _setting("200", values.positive, "calls at once, over all numbers")
+    media_capacity: int = _setting("200", values.positive, "calls at once in one media process")
     call_window: str = _setting(
         "", str.strip, "hours in which customers may be called, such as 09:00-12:00,14:00-20:00; empty: always"
     )
-    ring_timeout: float = _setting("60s", parse_duration, "how long a phone may ring")
-    max_call_seconds: float = _setting("600", parse_duration, "longest conversation")
+    ring_timeout: float = _setting("60s", values.duration, "how long a phone may ring")
+    max_call_seconds: float = _setting("600", values.duration, "longest conversation")
     retry_no_answer: tuple[float, ...] = _setting(
-        "30m,2h", _durations, "one delay per retry of an unanswered call; empty: none"
+        "30m,2h", values.durations, "one delay per retry of an unanswered call; empty: none", empty_counts=True
     )
     retry_refused: tuple[float, ...] = _setting(
-        "1m,5m", _durations, "one delay per retry of a refused call; empty: none"
+        "1m,5m", values.durations, "one delay per retry of a refused call; empty: none", empty_counts=True
     )
-    redial_unknown: bool = _setting("0", _boolean, "dial again when nobody knows whether the phone rang")
+    redial_unknown: bool = _setting("0", values.boolean, "dial again when nobody knows whether the phone rang")
     ticket_repeat_after: float = _setting(
-        "24h", parse_duration, "how long a repeated ticketNo answers with the task it made"
+        "24h", values.duration, "how long a repeated ticketNo answers with the task it made"
     )
-    batch_limit: int = _setting("10000", _positive, "most tickets in one request")
-    api_keys: tuple[str, ...] = _setting("", _words, "keys that may use the API, separated by commas", secret=True)
-    api_listen: tuple[str, int] = _setting("127.0.0.1:8899", _listen, "where the API listens")
-    media_listen: tuple[str, int] = _setting("127.0.0.1:8080", _listen, "where the media process listens")
-    flower_listen: tuple[str, int] = _setting("127.0.0.1:5555", _listen, "where Flower listens")
+    batch_limit: int = _setting("10000", values.positive, "most tickets in one request")
+    api_keys: tuple[str, ...] = _setting(
+        "", values.words, "keys that may use the API, separated by commas", secret=True
+    )
+    api_listen: tuple[str, int] = _setting("127.0.0.1:8899", values.listen, "where the API listens")
+    media_listen: tuple[str, int] = _setting("127.0.0.1:8080", values.listen, "where the media process listens")
+    flower_listen: tuple[str, int] = _setting("127.0.0.1:5555", values.listen, "where Flower listens")
     public_url: str = _setting("http://127.0.0.1:8899", _http, "how others reach the API; begins every wavFileUrl")
-    timezone: ZoneInfo = _setting("Asia/Shanghai", _zone, "zone of every printed and parsed time")
+    timezone: ZoneInfo = _setting("Asia/Shanghai", values.zone, "zone of every printed and parsed time")
     success_code: str = _setting(
-        "spec", _choice("spec", "0", "200"), "code of success: as each endpoint's example, or one for all"
+        "spec", values.choice("spec", "0", "200"), "code of success: as each endpoint's example, or one for all"
     )
-    log_format: str = _setting("text", _choice("text", "json"), "text or json")
-    log_level: str = _setting("INFO", _choice("DEBUG", "INFO", "WARNING", "ERROR"), "least severe level that is logged")
-    asr_provider: str = _setting("", _choice("", "aliyun"), "speech recognition; the stand-in if empty")
+    log_format: str = _setting("text", values.choice("text", "json"), "text or json")
+    log_level: str = _setting(
+        "INFO", values.choice("DEBUG", "INFO", "WARNING", "ERROR"), "least severe level that is logged"
+    )
+    asr_provider: str = _setting("", values.choice("", "aliyun"), "speech recognition; the stand-in if empty")
     asr_endpoint: str = _setting("", _speech, "the provider's endpoint, if not its own default")
     asr_key: str = _setting("", str.strip, "the provider's key", secret=True)
     asr_model: str = _setting("paraformer-realtime-8k-v2", str.strip, "the provider's model")
-    tts_provider: str = _setting("", _choice("", "aliyun"), "speech synthesis; the stand-in if empty")
+    tts_provider: str = _setting("", values.choice("", "aliyun"), "speech synthesis; the stand-in if empty")
     tts_endpoint: str = _setting("", _speech, "the provider's endpoint, if not its own default")
     tts_key: str = _setting("", str.strip, "the provider's key", secret=True)
     tts_model: str = _setting("cosyvoice-v2", str.strip, "the provider's model")
@@ -193,8 +105,8 @@ class Settings:
     llm_key: str = _setting("", str.strip, "its key", secret=True)
     llm_model: str = _setting("qwen-plus", str.strip, "its model")
     playbooks_dir: Path = _setting("playbooks", Path, "what the AI says, one file per ticket type")
-    allow_standin: bool = _setting("0", _boolean, "dial although a stand-in is in use beside real services")
-    drain_timeout: float = _setting("11m", parse_duration, "how long media lets live calls finish after SIGTERM")
+    allow_standin: bool = _setting("0", values.boolean, "dial although a stand-in is in use beside real services")
+    drain_timeout: float = _setting("11m", values.duration, "how long media lets live calls finish after SIGTERM")
     sources: Mapping[str, str] = field(default_factory=dict, metadata={"internal": True})
     """For each setting's name: ``environment``, ``.env``, ``embedded`` (endpoints.json) or ``default``."""
 
@@ -203,6 +115,7 @@ class Settings:
         """The stand-ins in use: any of ``phone``, ``asr``, ``tts``, and ``llm`` when it is the sandbox's."""
         used = [] if self.sources.get("phone_url") in ("environment", ".env") else ["phone"]
         used += [name for name in ("asr", "tts") if not getattr(self, f"{name}_provider")]
+        used += ["llm"] if self.sources.get("llm_endpoint") == "embedded" else []
         return tuple(used)
 
     @property
@@ -222,39 +135,40 @@ class Settings:
 def load(environment: Mapping[str, str] | None = None, directory: Path | None = None) -> Settings:
     """Settings from ``environment`` (default: the process's), then ``.env`` in ``directory`` (default: the current one).
 
+    An empty value counts as not set, and hides one in ``.env``; only for the ``RETRY_`` settings it means "none".
     Raises SettingsError that names every unknown and malformed setting at once, with the nearest right name.
     """
     base = directory or Path.cwd()
     process = os.environ if environment is None else environment
     given = {name: (value, "environment") for name, value in process.items() if name.startswith(PREFIX)}
-    for name, value in dotenv_values(base / ".env").items():
-        if name.startswith(PREFIX) and value is not None:
-            given.setdefault(name, (value, ".env"))
+    for name, value in _dotenv(base / ".env").items():
+        if name.startswith(PREFIX):
+            given.setdefault(name, (value or "", ".env"))
     known = {PREFIX + name.upper(): name for name in _names()}
     problems = [_unknown(name, known) for name in sorted(set(given) - set(known))]
-    texts = {known[name]: value for name, value in given.items() if name in known}
+    texts = {known[name]: value for name, value in given.items() if name in known and _counts(known[name], value[0])}
     state_dir = base / texts.get("state_dir", ("var", ""))[0]
     for name, value in _embedded(state_dir, texts).items():
         texts.setdefault(name, (value, "embedded"))
-    values, sources = {}, {}
+    parsed, sources = {}, {}
     for item in _fields():
         text, sources[item.name] = texts.get(item.name, (item.metadata["default"], "default"))
         try:
-            values[item.name] = item.metadata["parse"](text)
+            parsed[item.name] = item.metadata["parse"](text)
         except ValueError as error:
             shown = "its value is not as it should be" if item.metadata["secret"] else str(error)
             problems.append(f"{PREFIX}{item.name.upper()}: {shown}")
     if problems:
         raise SettingsError("settings are not right:\n  " + "\n  ".join(problems))
-    values["state_dir"] = state_dir.resolve()
-    values["recordings_dir"] = (
+    parsed["state_dir"] = state_dir.resolve()
+    parsed["recordings_dir"] = (
         (base / texts["recordings_dir"][0]).resolve()
         if texts.get("recordings_dir", ("", ""))[0]
-        else values["state_dir"] / "recordings"
+        else parsed["state_dir"] / "recordings"
     )
-    values["playbooks_dir"] = (base / values["playbooks_dir"]).resolve()
-    values["database_url"] = values["database_url"] or f"sqlite:///{values['state_dir'] / 'waihu.db'}"
-    return Settings(**values, sources=sources)
+    parsed["playbooks_dir"] = (base / parsed["playbooks_dir"]).resolve()
+    parsed["database_url"] = parsed["database_url"] or f"sqlite:///{parsed['state_dir'] / 'waihu.db'}"
+    return Settings(**parsed, sources=sources)
 
 
 def describe(settings: Settings) -> list[tuple[str, str, str, str]]:
@@ -272,7 +186,7 @@ def describe(settings: Settings) -> list[tuple[str, str, str, str]]:
 def require_safe_listen(settings: Settings, listen: tuple[str, int]) -> None:
     """Raises SettingsError if ``listen`` is beyond loopback while keys or the phone secret are missing."""
     host = listen[0]
-    if host in ("127.0.0.1", "localhost", "::1") or host.startswith("127."):
+    if _is_loopback(host):
         return
     missing = [
         PREFIX + name
@@ -285,6 +199,26 @@ def require_safe_listen(settings: Settings, listen: tuple[str, int]) -> None:
         )
 
 
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _dotenv(path: Path) -> Mapping[str, str | None]:
+    """What stands in a ``.env`` file, as written: a $ in a secret is a $."""
+    try:
+        return dotenv_values(path, interpolate=False)
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} cannot be read as UTF-8 text: {type(error).__name__}") from error
+
+
+def _counts(name: str, text: str) -> bool:
+    """Whether a given value sets its setting."""
+    return bool(text.strip()) or next(item for item in _fields() if item.name == name).metadata["empty_counts"]
+
+
 def _fields() -> list[Any]:
     return [item for item in fields(Settings) if "internal" not in item.metadata]
 
@@ -294,8 +228,10 @@ def _names() -> list[str]:
 
 
 def _unknown(name: str, known: Mapping[str, str]) -> str:
-    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f"{name} is not a setting" + (f"; did you mean {near[0]}?" if near else "; `waihu settings` lists them")
+    near = difflib.get_close_matches(name.removeprefix(PREFIX), [right.removeprefix(PREFIX) for right in known], n=1)
+    return f"{name} is not a setting" + (
+        f"; did you mean {PREFIX}{near[0]}?" if near else "; `waihu settings` lists them"
+    )
 
 
 def _embedded(state_dir: Path, texts: Mapping[str, tuple[str, str]]) -> dict[str, str]:
@@ -305,9 +241,11 @@ def _embedded(state_dir: Path, texts: Mapping[str, tuple[str, str]]) -> dict[str
     path = state_dir / ENDPOINTS_FILE
     if path.is_file():
         try:
-            written = json.loads(path.read_text())
-        except (OSError, ValueError) as error:
-            raise SettingsError(f"{path} is not readable JSON ({error}); stop what runs there and delete it") from error
+            written = dict(json.loads(path.read_text()))
+        except (OSError, ValueError, TypeError) as error:
+            raise SettingsError(
+                f"{path} is not a readable JSON object ({error}); stop what runs there and delete it"
+            ) from error
         cloud = str(written.pop("cloud_url", cloud))
         defaults |= {name: str(value) for name, value in written.items() if name in _names()}
     socket = cloud.replace("http", "ws", 1) + "/api-ws/v1/inference"

@@ -1,0 +1,129 @@
+"""Recordings: names, the way to a file and never out of the root, and the transcript's lines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared import recordings
+from shared.errors import RecordingPathError
+
+SHANGHAI = ZoneInfo("Asia/Shanghai")
+UUID = "2508162111590110001"
+NAME = f"ai_call/2025/08/16/21/{UUID}.wav"
+
+
+def test_the_name_is_the_hour_in_the_configured_zone() -> None:
+    assert recordings.stem(UUID, 1_755_349_919_000, SHANGHAI) + ".wav" == NAME
+
+
+@pytest.mark.parametrize("uuid", ["", "../../x", "2508162111590110001/..", "250816211159011000a"])
+def test_only_a_calls_uuid_names_a_recording(uuid: str) -> None:
+    with pytest.raises(RecordingPathError):
+        recordings.stem(uuid, 0, SHANGHAI)
+
+
+@pytest.mark.parametrize("name", [NAME, f"ai_call/2025/08/16/21/{UUID}.2.wav"])
+def test_a_recordings_name_leads_under_the_root(tmp_path: Path, name: str) -> None:
+    assert recordings.resolve(tmp_path, name) == tmp_path / name
+    assert recordings.uuid_of(name) == UUID
+
+
+ATTACKS = [
+    "",
+    "/",
+    ".",
+    "..",
+    "/etc/passwd",
+    "../../etc/passwd",
+    "ai_call/../../etc/passwd",
+    f"../ai_call/2025/08/16/21/{UUID}.wav",
+    f"ai_call/2025/08/16/../../../../{UUID}.wav",
+    f"ai_call/2025/08/16/21/{UUID}.wav/../../x",
+    f"ai_call/2025/08/16/21/{UUID}.jsonl",
+    f"ai_call/2025/08/16/21/{UUID}.wav\x00.txt",
+    f"ai_call/2025/08/16/21/{UUID}.wav\n",
+    f"ai_call\\2025\\08\\16\\21\\{UUID}.wav",
+    f"AI_CALL/2025/08/16/21/{UUID}.wav",
+    f"ai_call/2025/8/16/21/{UUID}.wav",
+    f"ai_call/2025/08/16/21/{UUID}.123.wav",
+    f"%2e%2e/ai_call/2025/08/16/21/{UUID}.wav",
+    f"/ai_call/2025/08/16/21/{UUID}.wav",
+    f"ai_call//2025/08/16/21/{UUID}.wav",
+    "ai_call/２０２５/08/16/21/" + UUID + ".wav",
+    "waihu.db",
+    "😀",
+]
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_nothing_else_is_a_recording(tmp_path: Path, name: str) -> None:
+    with pytest.raises(RecordingPathError):
+        recordings.resolve(tmp_path, name)
+    with pytest.raises(RecordingPathError):
+        recordings.uuid_of(name)
+
+
+def test_a_link_that_leads_out_of_the_root_is_refused(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    root = tmp_path / "root"
+    (root / "ai_call/2025/08/16").mkdir(parents=True)
+    (root / "ai_call/2025/08/16/21").symlink_to(outside)
+    with pytest.raises(RecordingPathError, match="leaves"):
+        recordings.resolve(root, NAME)
+
+
+@given(st.text(max_size=80))
+def test_whatever_is_asked_for_stays_under_the_root(name: str) -> None:
+    root = Path("/srv/recordings")
+    try:
+        path = recordings.resolve(root, name)
+    except RecordingPathError:
+        return
+    assert path.is_relative_to(root)
+
+
+def test_parts_are_found_in_order_and_end_at_the_first_gap(tmp_path: Path) -> None:
+    stem = NAME.removesuffix(".wav")
+    wanted = [recordings.part(tmp_path, stem, number, "wav") for number in (1, 2, 3, 5)]
+    wanted[0].parent.mkdir(parents=True)
+    for path in wanted:
+        path.touch()
+    assert recordings.parts(tmp_path, stem, "wav") == wanted[:3]
+    assert [path.name for path in wanted[:2]] == [f"{UUID}.wav", f"{UUID}.2.wav"]
+    assert recordings.parts(tmp_path, stem, "jsonl") == []
+
+
+LINES: list[recordings.Line] = [
+    recordings.Begin(at=1, call_id="c", part=1),
+    recordings.Turn(role="assistant", content="您好\n“引号”", start=2, end=3),
+    recordings.Turn(role="user", content="😀", start=4, end=5, cut=True),
+    recordings.Tag(at=6, name="do_not_call"),
+    recordings.End(at=7, reason="goodbye", initiator="system"),
+]
+
+
+def test_a_transcript_is_read_back_as_it_was_written(tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+    path.write_bytes(b"".join(map(recordings.encode_line, LINES)))
+    assert list(recordings.read_lines(path)) == LINES
+
+
+def test_a_transcript_cut_at_any_byte_loses_at_most_its_last_line(tmp_path: Path) -> None:
+    whole = b"".join(map(recordings.encode_line, LINES))
+    path = tmp_path / "x.jsonl"
+    for cut in range(len(whole)):
+        path.write_bytes(whole[:cut])
+        kept = whole[: cut + 1].count(b"\n")
+        assert list(recordings.read_lines(path)) in (LINES[: whole[:cut].count(b"\n")], LINES[:kept])
+
+
+def test_lines_that_cannot_be_read_are_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+    path.write_bytes(b"\xff\xfe\n{}\nnull\n" + recordings.encode_line(LINES[0]) + b'{"type":"other"}\n')
+    assert list(recordings.read_lines(path)) == LINES[:1]
