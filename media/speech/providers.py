@@ -77,8 +77,10 @@ class Speech:
     async def keep_warm(self, texts: Iterable[str], options: SynthesisOptions) -> None:
         """As ``warm``, tried again until all is in the cache. For a task of its own, at start."""
         texts = list(texts)
-        while await self.warm(texts, options):
+        left = await self.warm(texts, options)
+        while left:
             await asyncio.sleep(WARM_AGAIN_SECONDS)
+            left = await self.warm(texts, options)
 
     async def close(self) -> None:
         """Drops every connection of synthesis; recognitions are closed by whoever opened them."""
