@@ -140,7 +140,7 @@ class Playout:
 
     def clock(self, now: float) -> int:
         """The timeline's sample at ``now``."""
-        return int((now - self._epoch) * self._rate)
+        return int((now - self._epoch) * self._rate + 0.5)
 
     def take(self, now: float) -> Sequence[memoryview]:
         """The frames that must leave at ``now``: what keeps the far end ``lead_ms`` ahead, to the nearest frame.
@@ -152,7 +152,7 @@ class Playout:
             self._settle(self.clock(now))
         if not queue or self.paused:
             return _NOTHING
-        clock = int((now - self._epoch) * self._rate)
+        clock = int((now - self._epoch) * self._rate + 0.5)
         ahead = self._sent_until - clock
         due = (self._lead + self._half - (ahead if ahead > 0 else 0)) // self._frame
         if due <= 0:

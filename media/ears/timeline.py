@@ -52,13 +52,13 @@ class Timeline:
 
     def clock(self, now: float) -> int:
         """The timeline's sample at ``now``."""
-        return int((now - self._epoch) * self._rate) + max(self._bias, 0)
+        return int((now - self._epoch) * self._rate + 0.5) + max(self._bias, 0)
 
     def place(self, samples: int, now: float) -> int:
         """Where the first of ``samples`` that have just arrived belongs. Never negative."""
         if self._bias < 0:
             self._anchor(samples, now)
-        late = int((now - self._epoch) * self._rate) + self._bias - self.next - samples
+        late = int((now - self._epoch) * self._rate + 0.5) + self._bias - self.next - samples
         if late >= self._limit:
             self._follow_gap(late)
             late = 0
