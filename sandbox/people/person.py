@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from sandbox.people.ear import Ear
-from sandbox.people.manner import FAREWELL, Mailbox, Manner, Reply
+from sandbox.people.manner import FAREWELL, Departure, Mailbox, Manner, Reply
 
 BREATH = 0.3
 """Seconds between the lines of somebody who talks over everything."""
@@ -109,8 +109,9 @@ class Person:
             self._last_talk = moment.at
         if moment.talking or moment.loud:
             self._last_sound = moment.at
-        if self._departs(moment.at):
-            return [HangUp("left mid-sentence" if self._ear.speaking else "left")]
+        departure = self._manner.departure
+        if departure is not None and self._departs(departure, moment.at):
+            return [HangUp("left mid-sentence" if departure.sentence else "left")]
         if self._manner.silent or moment.talking:
             return []
         if self._leaving:
@@ -119,10 +120,7 @@ class Person:
             return self._talk_over(moment.at)
         return self._greet(moment.at) or self._cut_in(moment.at) or self._murmur(moment.at) or self._turn(moment.at)
 
-    def _departs(self, at: float) -> bool:
-        plan = self._manner.departure
-        if plan is None:
-            return False
+    def _departs(self, plan: Departure, at: float) -> bool:
         if plan.sentence == 0:
             return at >= plan.after
         return self._into(plan.sentence, plan.after, at)

@@ -18,7 +18,9 @@ def do(stream: Stream, action: str) -> bool:
         else:
             getattr(stream, action)()
     except Refusal as refusal:
-        return refusal.code is not Code.WRONG_ORDER
+        if refusal.code is not Code.WRONG_ORDER:
+            raise
+        return False
     return True
 
 
