@@ -1,0 +1,423 @@
+"""The lifecycle: facts in any order, twice or never, and what comes of calls and tasks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared import lifecycle as life
+from shared.lifecycle import Call, CallState, Effects, Outcome, Policy, Task, TaskState
+
+T0 = 1_767_153_838_953
+POLICY = Policy(retry_no_answer_ms=(1_800_000, 7_200_000), retry_refused_ms=(60_000,))
+NONE_LEFT = Policy()
+UUID = "2508162111590110001"
+ID = "bbd910fc-e5fd-11f0-a660-525400eaab18"
+
+
+def queued() -> Call:
+    return Call(uuid=UUID, created_at=T0, deadline_at=T0 + life.QUEUED_WAIT_MS)
+
+
+def after(*facts: life.Fact, call: Call | None = None) -> tuple[Call, list[Effects]]:
+    """A call that was dialled, after these facts, and the effects of each."""
+    current = call or life.dialing(queued(), T0, POLICY)
+    effects = []
+    for fact in facts:
+        current, effect = life.apply(current, fact, POLICY)
+        effects.append(effect)
+    return current, effects
+
+
+def settled(task: Task, outcome: Outcome, policy: Policy = NONE_LEFT) -> Task:
+    return life.settle(task, outcome, T0, policy)
+
+
+# --- the ordinary way --------------------------------------------------------------------------------------------------
+
+
+def test_an_answered_call_goes_through_all_states_and_closes_at_the_second_end() -> None:
+    call = life.dialing(queued(), T0, POLICY)
+    call, effects = life.apply(call, life.Placed(T0 + 100, ID), POLICY)
+    assert (call.state, effects) == (CallState.RINGING, Effects(brief=True))
+    call, effects = life.apply(call, life.Answered(T0 + 5_000, ID), POLICY)
+    assert (call.state, effects) == (CallState.ANSWERED, life.NOTHING)
+    call, effects = life.apply(call, life.MediaEnded(T0 + 12_400, T0 + 5_000, T0 + 12_300), POLICY)
+    assert (call.state, call.closed_at) == (CallState.ENDED, None)
+    assert effects == Effects(free_room=True, finish=True, outcome=Outcome.ANSWERED)
+    assert (call.time_len, call.hangup_cause) == (8, "NORMAL_CLEARING:sip:200")
+    call, effects = life.apply(call, life.CdrReceived(T0 + 13_000, ID, 1_000, 8_500, "theirs.wav"), POLICY)
+    assert (call.closed_at, call.record_file, call.time_len, effects) == (T0 + 13_000, "theirs.wav", 8, life.NOTHING)
+
+
+def test_the_cdr_may_end_the_call_first_and_its_clock_gives_durations_only() -> None:
+    call, effects = after(
+        life.Placed(T0, ID), life.Answered(T0 + 2_000, ID), life.CdrReceived(T0 + 9_000, ID, 10**12, 10**12 + 6_001)
+    )
+    assert (call.state, call.time_len, call.ended_at, call.closed_at) == (CallState.ENDED, 7, T0 + 9_000, None)
+    assert effects[-1] == Effects(free_room=True, finish=True, outcome=Outcome.ANSWERED)
+    call, effects = after(life.MediaEnded(T0 + 9_500, T0 + 2_000, T0 + 9_000), call=call)
+    assert (call.closed_at, call.time_len) == (T0 + 9_500, 7)
+    assert effects == [Effects(finish=True)]
+
+
+def test_the_record_closes_without_the_second_end_after_its_wait() -> None:
+    call, _ = after(life.Placed(T0, ID), life.Answered(T0, ID), life.MediaEnded(T0 + 5_000, T0, T0 + 5_000))
+    assert call.deadline_at == T0 + 5_000 + life.CLOSE_AFTER_MS
+    call, effects = after(life.DeadlinePassed(call.deadline_at), call=call)
+    assert (call.closed_at, call.deadline_at) == (T0 + 35_000, None)
+    assert effects == [Effects(finish=True)]
+
+
+def test_an_audio_frame_alone_proves_the_answer() -> None:
+    call, _ = after(life.Answered(T0 + 1, ID))
+    assert (call.state, call.call_id) == (CallState.ANSWERED, ID)
+
+
+def test_events_that_overtake_the_answer_to_startcall_are_not_undone_by_it() -> None:
+    call, effects = after(life.Answered(T0 + 1, ID), life.Placed(T0 + 2, ID), life.Started(T0 + 3, ID))
+    assert call.state is CallState.ANSWERED
+    assert effects[1:] == [life.NOTHING, life.NOTHING]
+
+
+@pytest.mark.parametrize("proof", [life.Started(T0 + 9, ID), life.Answered(T0 + 9, ID)])
+def test_a_refusal_is_not_believed_once_the_phone_rang(proof: life.Fact) -> None:
+    call, effects = after(proof, life.Refused(T0 + 10), life.Unplaced(T0 + 11), life.OutcomeUnknown(T0 + 12))
+    assert call.live
+    assert effects[1:] == [life.NOTHING] * 3
+
+
+def test_only_a_queued_call_may_be_dialled() -> None:
+    dialled = life.dialing(queued(), T0, POLICY)
+    for state in set(CallState) - {CallState.QUEUED}:
+        with pytest.raises(ValueError, match="dialled already"):
+            life.dialing(replace(dialled, state=state), T0, POLICY)
+
+
+# --- unknown -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("fact", "state"),
+    [
+        (life.Started(T0 + 9, ID), CallState.RINGING),
+        (life.Answered(T0 + 9, ID), CallState.ANSWERED),
+        (life.MediaEnded(T0 + 9, T0 + 1, T0 + 8), CallState.ENDED),
+        (life.CdrReceived(T0 + 9, ID, None, 5), CallState.ENDED),
+    ],
+)
+def test_an_unknown_outcome_is_settled_by_any_event(fact: life.Fact, state: CallState) -> None:
+    call, _ = after(life.OutcomeUnknown(T0 + 1))
+    assert (call.state, call.live) == (CallState.UNKNOWN, True)
+    assert after(fact, call=call)[0].state is state
+
+
+def test_an_unknown_outcome_that_stays_so_is_lost_without_another_call() -> None:
+    call, _ = after(life.OutcomeUnknown(T0 + 1))
+    assert call.deadline_at == T0 + 1 + POLICY.ring_timeout_ms + life.UNKNOWN_GRACE_MS
+    call, effects = after(life.DeadlinePassed(call.deadline_at), call=call)
+    assert (call.state, call.hangup_cause, call.time_len) == (CallState.LOST, "LOST:sip:0", 0)
+    assert effects == [Effects(free_room=True, outcome=Outcome.LOST)]
+    assert settled(Task(1, TaskState.DIALING), Outcome.LOST, POLICY).state is TaskState.UNKNOWN
+
+
+def test_a_startcall_whose_worker_died_becomes_unknown_and_is_never_taken_for_unplaced() -> None:
+    call = life.dialing(queued(), T0, POLICY)
+    call, effects = life.apply(call, life.DeadlinePassed(call.deadline_at or 0), POLICY)
+    assert (call.state, effects) == (CallState.UNKNOWN, life.NOTHING)
+
+
+# --- deadlines ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_phone_that_rings_too_long_is_hung_up_and_then_counts_as_not_answered() -> None:
+    call, _ = after(life.Placed(T0, ID))
+    assert call.deadline_at == T0 + POLICY.ring_timeout_ms
+    call, effects = after(life.DeadlinePassed(call.deadline_at), call=call)
+    assert (call.state, effects) == (CallState.RINGING, [Effects(hang_up=True)])
+    call, effects = after(life.DeadlinePassed(call.deadline_at or 0), call=call)
+    assert (call.state, call.hangup_cause) == (CallState.ENDED, "NO_ANSWER:sip:480")
+    assert effects == [Effects(hang_up=True, free_room=True, outcome=Outcome.NO_ANSWER)]
+
+
+def test_a_call_given_up_that_turns_out_to_live_is_hung_up() -> None:
+    lost, _ = after(life.OutcomeUnknown(T0), life.DeadlinePassed(T0 + 10**9))
+    told, effects = after(life.Started(T0 + 10**9 + 1, ID), call=lost)
+    assert (told.state, told.call_id, effects) == (CallState.LOST, ID, [Effects(hang_up=True)])
+
+
+def test_the_ring_deadline_never_ends_a_call_whose_audio_flows() -> None:
+    for call in (after(life.Placed(T0, ID))[0], after(life.OutcomeUnknown(T0))[0], after()[0]):
+        told, effects = after(life.DeadlinePassed(call.deadline_at or 0, audio_flows=True), call=call)
+        assert told.state is CallState.ANSWERED
+        assert not any(effect.hang_up or effect.outcome for effect in effects)
+
+
+def test_a_deadline_that_has_not_come_changes_nothing() -> None:
+    call, _ = after(life.Placed(T0, ID))
+    assert after(life.DeadlinePassed((call.deadline_at or 0) - 1), call=call) == (call, [life.NOTHING])
+
+
+def test_an_answered_call_that_no_session_holds_is_hung_up_once() -> None:
+    call, _ = after(life.Placed(T0, ID), life.Answered(T0, ID))
+    call, effects = after(life.MediaGone(T0 + 1_000), life.MediaGone(T0 + 2_000), call=call)
+    assert effects == [Effects(hang_up=True), life.NOTHING]
+    call, effects = after(life.DeadlinePassed(call.deadline_at or 0), call=call)
+    assert (call.state, effects[0].outcome) == (CallState.ENDED, Outcome.ANSWERED)
+
+
+# --- stopping ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_stop_before_the_dial_calls_it_off() -> None:
+    call, effects = life.apply(queued(), life.StopAsked(T0 + 1), POLICY)
+    assert (call.state, effects) == (CallState.UNPLACED, Effects(free_room=True, outcome=Outcome.UNPLACED))
+
+
+def test_a_stop_during_startcall_hangs_up_as_soon_as_the_id_is_known() -> None:
+    call, effects = after(life.StopAsked(T0 + 1), life.Placed(T0 + 2, ID))
+    assert effects == [life.NOTHING, Effects(hang_up=True, brief=True)]
+    assert call.deadline_at == T0 + 2 + life.HANGUP_GRACE_MS
+    assert life.apply(call, life.CdrReceived(T0 + 3, ID), POLICY)[0].hangup_cause == "ORIGINATOR_CANCEL:sip:487"
+
+
+def test_a_stop_during_the_talk_hangs_up_once() -> None:
+    call, effects = after(life.Placed(T0, ID), life.Answered(T0, ID), life.StopAsked(T0 + 5), life.StopAsked(T0 + 6))
+    assert effects[2:] == [Effects(hang_up=True), life.NOTHING]
+    ended, _ = life.apply(call, life.MediaEnded(T0 + 900, T0, T0 + 900), POLICY)
+    assert ended.hangup_cause == "NORMAL_CLEARING:sip:200"
+
+
+# --- the table of reading.md -------------------------------------------------------------------------------------------
+
+TABLE = [
+    ("answered, ended", [life.Placed(T0, ID), life.Answered(T0, ID), life.MediaEnded(T0 + 9, T0, T0 + 9)], "已完成", True, "NORMAL_CLEARING:sip:200"),
+    ("rang, not answered", [life.Placed(T0, ID), life.CdrReceived(T0 + 9, ID)], "未接通", False, "NO_ANSWER:sip:480"),
+    ("refused", [life.Refused(T0 + 9)], "失败", False, "NORMAL_TEMPORARY_FAILURE:sip:503"),
+    ("nothing more was ever heard", [life.OutcomeUnknown(T0), life.DeadlinePassed(T0 + 10**9)], "结果未知", None, "LOST:sip:0"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("facts", "status", "connected", "cause"), [row[1:] for row in TABLE], ids=[row[0] for row in TABLE]
+)
+def test_the_last_attempt_settles_the_task(
+    facts: list[life.Fact], status: str, connected: bool | None, cause: str
+) -> None:
+    call, effects = after(*facts)
+    task = settled(Task(1, TaskState.DIALING), effects[-1].outcome or Outcome.LOST)
+    assert life.STATUS_TEXT[task.state] == status
+    assert (task.connected, call.hangup_cause, task.final_at) == (connected, cause, T0)
+    assert call.listed
+
+
+@pytest.mark.parametrize(
+    ("facts", "connected", "cause"),
+    [
+        (
+            [life.Placed(T0, ID), life.StopAsked(T0 + 1), life.CdrReceived(T0 + 2, ID)],
+            False,
+            "ORIGINATOR_CANCEL:sip:487",
+        ),
+        (
+            [life.Answered(T0, ID), life.StopAsked(T0 + 1), life.MediaEnded(T0 + 2, T0, T0 + 2)],
+            True,
+            "NORMAL_CLEARING:sip:200",
+        ),
+    ],
+)
+def test_a_stopped_task_says_whether_it_was_answered(facts: list[life.Fact], connected: bool, cause: str) -> None:
+    call, effects = after(*facts)
+    asked = life.stopped(Task(1, TaskState.DIALING), T0)
+    assert asked.state is TaskState.STOPPING
+    task = settled(asked, effects[-1].outcome or Outcome.LOST, POLICY)
+    assert (task.state, task.connected, call.hangup_cause) == (TaskState.STOPPED, connected, cause)
+
+
+def test_an_expired_task_was_never_dialled_and_has_no_record() -> None:
+    task = life.expired(Task(1), T0)
+    assert (life.STATUS_TEXT[task.state], task.connected) == ("已过期", False)
+    assert not after(life.Unplaced(T0 + 1))[0].listed
+
+
+# --- tasks -------------------------------------------------------------------------------------------------------------
+
+
+def test_unanswered_calls_are_tried_again_after_each_delay_and_then_no_more() -> None:
+    task = settled(Task(1, TaskState.DIALING), Outcome.NO_ANSWER, POLICY)
+    assert (task.state, task.due_at) == (TaskState.RETRY_WAIT, T0 + 1_800_000)
+    task = settled(task, Outcome.NO_ANSWER, POLICY)
+    assert (task.state, task.due_at) == (TaskState.RETRY_WAIT, T0 + 7_200_000)
+    task = settled(task, Outcome.NO_ANSWER, POLICY)
+    assert (task.state, task.due_at, task.attempts) == (TaskState.NOT_CONNECTED, None, 3)
+
+
+def test_refused_and_unanswered_calls_have_delays_of_their_own() -> None:
+    task = settled(Task(1, TaskState.DIALING), Outcome.REFUSED, POLICY)
+    assert task.due_at == T0 + 60_000
+    task = settled(task, Outcome.NO_ANSWER, POLICY)
+    assert task.due_at == T0 + 1_800_000
+    assert settled(task, Outcome.REFUSED, POLICY).state is TaskState.FAILED
+
+
+def test_an_unplaced_call_spends_no_attempt() -> None:
+    task = settled(Task(1, TaskState.QUEUED), Outcome.UNPLACED, NONE_LEFT)
+    assert (task.state, task.attempts, task.due_at) == (TaskState.PENDING, 0, T0 + life.UNPLACED_WAIT_MS)
+
+
+def test_a_lost_call_is_dialled_again_only_if_the_settings_say_so() -> None:
+    assert settled(Task(1), Outcome.LOST, POLICY).state is TaskState.UNKNOWN
+    again = replace(POLICY, redial_unknown=True)
+    assert settled(Task(1), Outcome.LOST, again).state is TaskState.RETRY_WAIT
+
+
+@pytest.mark.parametrize("state", sorted(life.WAITING_TASKS))
+def test_a_waiting_task_is_stopped_at_once(state: TaskState) -> None:
+    task = life.stopped(Task(1, state, due_at=T0), T0 + 5)
+    assert (task.state, task.connected, task.final_at, task.due_at) == (TaskState.STOPPED, False, T0 + 5, None)
+
+
+@pytest.mark.parametrize("state", sorted(set(TaskState) - life.WAITING_TASKS - life.FINAL_TASKS))
+def test_a_task_whose_call_lives_is_not_expired(state: TaskState) -> None:
+    assert life.expired(Task(1, state), T0).state is state
+
+
+def test_a_task_follows_its_call() -> None:
+    ringing, _ = after(life.Placed(T0, ID))
+    answered, _ = after(life.Answered(T0, ID))
+    task = Task(1, TaskState.QUEUED)
+    assert life.follow(task, queued()).state is TaskState.QUEUED
+    assert life.follow(task, ringing).state is TaskState.DIALING
+    assert life.follow(task, answered).state is TaskState.IN_CALL
+    assert life.follow(replace(task, stop_requested_at=T0), answered).state is TaskState.STOPPING
+
+
+def test_every_state_has_a_name_for_people() -> None:
+    assert set(life.STATUS_TEXT) == set(TaskState)
+    assert len(set(life.STATUS_TEXT.values())) == len(TaskState)
+
+
+# --- any order, any number of times ------------------------------------------------------------------------------------
+
+_TIMES = st.integers(0, 700_000)
+_OPTIONAL_MS = st.none() | st.integers(0, 10**13)
+
+
+def facts_at(at: int) -> st.SearchStrategy[life.Fact]:
+    ids = st.sampled_from(["", ID])
+    return st.one_of(
+        st.builds(life.Placed, st.just(at), st.just(ID)),
+        st.builds(life.Refused, st.just(at)),
+        st.builds(life.Unplaced, st.just(at)),
+        st.builds(life.OutcomeUnknown, st.just(at)),
+        st.builds(life.Started, st.just(at), ids),
+        st.builds(life.Answered, st.just(at), ids),
+        st.builds(life.MediaEnded, st.just(at), st.integers(T0, at), st.integers(T0, at)),
+        st.builds(life.CdrReceived, st.just(at), ids, _OPTIONAL_MS, _OPTIONAL_MS, st.just("r.wav")),
+        st.builds(life.StopAsked, st.just(at)),
+        st.builds(life.DeadlinePassed, st.just(at), st.booleans()),
+        st.builds(life.MediaGone, st.just(at)),
+    )
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> tuple[Call, list[life.Fact]]:
+    """A call that is queued or was dialled, and facts whose times rise."""
+    start = queued() if draw(st.booleans()) else life.dialing(queued(), T0, POLICY)
+    times = sorted(draw(st.lists(_TIMES, max_size=10)))
+    return start, [draw(facts_at(T0 + time)) for time in times]
+
+
+def invariants_hold(before: Call, call: Call, effects: Effects) -> None:
+    assert life._RANK[call.state] >= life._RANK[before.state]
+    if not before.live:
+        assert call.state is before.state
+        assert not effects.free_room
+        assert effects.outcome is None
+        given_up = call.cdr_at is None and call.media_ended_at is None
+        assert not effects.hang_up or (given_up and not before.call_id)
+    ended_now = before.live and not call.live
+    assert effects.free_room == ended_now
+    assert (effects.outcome is not None) == ended_now
+    if call.live or call.closed_at is None:
+        assert call.deadline_at is not None
+    else:
+        assert call.deadline_at is None
+        assert call.ended_at is not None
+    assert not effects.hang_up or call.call_id
+    assert call.time_len >= 0
+    if before.closed_at is not None:
+        assert call.closed_at == before.closed_at
+    if before.call_id:
+        assert call.call_id == before.call_id
+
+
+@given(histories())
+def test_whatever_is_told_ranks_rise_finals_stay_and_room_is_freed_once(history: tuple[Call, list[life.Fact]]) -> None:
+    call, facts = history
+    freed = 0
+    for fact in facts:
+        before = call
+        call, effects = life.apply(before, fact, POLICY)
+        invariants_hold(before, call, effects)
+        freed += effects.free_room
+        again, nothing = life.apply(call, fact, POLICY)
+        assert (again, nothing) == (call, life.NOTHING)
+    assert freed == (not call.live)
+
+
+@given(histories())
+def test_deadlines_alone_always_lead_to_a_closed_record(history: tuple[Call, list[life.Fact]]) -> None:
+    call, facts = history
+    for fact in facts:
+        call, _ = life.apply(call, fact, POLICY)
+    steps, freed = 0, not call.live
+    while call.deadline_at is not None:
+        before = call
+        call, effects = life.apply(call, life.DeadlinePassed(call.deadline_at), POLICY)
+        invariants_hold(before, call, effects)
+        freed = freed or effects.free_room
+        steps += 1
+        assert steps <= 6
+    assert call.closed_at is not None
+    assert freed
+
+
+@given(histories())
+def test_repeating_facts_later_changes_nothing_more_than_their_first_telling(
+    history: tuple[Call, list[life.Fact]],
+) -> None:
+    """Events come twice: telling all of them again after the call is closed leaves it as it is."""
+    call, facts = history
+    for fact in facts:
+        call, _ = life.apply(call, fact, POLICY)
+    while call.deadline_at is not None:
+        call, _ = life.apply(call, life.DeadlinePassed(call.deadline_at), POLICY)
+    for fact in facts:
+        told, effects = life.apply(call, fact, POLICY)
+        assert (told.state, told.ended_at, told.closed_at) == (call.state, call.ended_at, call.closed_at)
+        assert not effects.free_room
+        assert effects.outcome is None
+
+
+@given(
+    st.lists(st.sampled_from(Outcome), max_size=12),
+    st.integers(0, 12),
+    st.sampled_from([POLICY, NONE_LEFT, replace(POLICY, redial_unknown=True)]),
+)
+def test_a_final_task_never_changes_and_attempts_are_bounded(
+    outcomes: list[Outcome], stop_after: int, policy: Policy
+) -> None:
+    task = Task(1)
+    for position, outcome in enumerate(outcomes):
+        if position == stop_after:
+            task = life.stopped(task, T0)
+        before = task
+        task = life.settle(task, outcome, T0, policy)
+        if before.state in life.FINAL_TASKS:
+            assert task == before
+        assert task.state in life.FINAL_TASKS or task.due_at is not None
+    assert task.attempts <= 1 + len(policy.retry_no_answer_ms) + len(policy.retry_refused_ms)
