@@ -1,0 +1,91 @@
+"""Entry point: ``celery -A workers.app worker`` and ``celery -A workers.app beat``.
+
+A worker consumes every queue with a pool of threads; start more for more. Two beats at once are harmless.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from celery import Celery, signals
+
+from shared import doorbell, logs
+from shared.settings import Settings, load
+from workers.dial import dial
+from workers.dispatch import dispatch
+from workers.errands import Body, Errand
+from workers.events import apply_events, audio_started, brief, stop_calls
+from workers.house import CONCURRENCY, House, Household
+from workers.record import finish_call
+from workers.sweep import sweep
+
+DISPATCH_SECONDS = 1.0
+SWEEP_SECONDS = 5.0
+TICK_EXPIRES_SECONDS = 10.0
+"""A tick that waited so long has been overtaken: after an outage there is no backlog of them."""
+
+_ALONE = frozenset({doorbell.DISPATCH, doorbell.SWEEP})
+_BODIES: dict[str, Body] = {
+    doorbell.DISPATCH: dispatch,
+    doorbell.DIAL: dial,
+    doorbell.APPLY_EVENTS: apply_events,
+    doorbell.AUDIO_STARTED: audio_started,
+    doorbell.BRIEF: brief,
+    doorbell.STOP_CALLS: stop_calls,
+    doorbell.FINISH_CALL: finish_call,
+    doorbell.SWEEP: sweep,
+}
+_CHATTY = ("celery.worker.strategy", "celery.app.trace", "celery.beat")
+"""They write a line for every message; Flower shows those."""
+
+
+def create_app(settings: Settings) -> Celery:
+    """The Celery application with every task of ours."""
+    app = Celery("waihu", set_as_current=True)
+    doorbell.configure(app, settings.redis_url)
+    app.conf.update(
+        worker_pool="threads",
+        worker_concurrency=CONCURRENCY,
+        worker_prefetch_multiplier=1,
+        task_acks_late=False,
+        worker_send_task_events=True,
+        result_expires=None,
+        timezone="UTC",
+        beat_scheduler="celery.beat:Scheduler",  # in memory: every tick may be lost or doubled
+        beat_max_loop_interval=DISPATCH_SECONDS,
+        beat_schedule={
+            "dispatch": _tick(doorbell.DISPATCH, DISPATCH_SECONDS),
+            "sweep": _tick(doorbell.SWEEP, SWEEP_SECONDS),
+        },
+    )
+    household = Household(lambda: House(settings))
+    for name, body in _BODIES.items():
+        app.register_task(Errand(name, body, household, alone=name in _ALONE))
+    _follow_process(household)
+    return app
+
+
+def _tick(name: str, seconds: float) -> dict[str, Any]:
+    options = {"queue": doorbell.QUEUE_OF[name], "expires": TICK_EXPIRES_SECONDS, "ignore_result": True}
+    return {"task": name, "schedule": seconds, "options": options}
+
+
+def _follow_process(household: Household) -> None:
+    """A worker that is told to leave takes up no waiting dial, and closes what it opened."""
+
+    def leaving(**_: Any) -> None:
+        household.drain()
+
+    def left(**_: Any) -> None:
+        household.close()
+
+    signals.worker_shutting_down.connect(leaving, weak=False)
+    signals.worker_shutdown.connect(left, weak=False)
+
+
+settings = load()
+logs.configure_celery(settings, "worker")
+for _name in _CHATTY:
+    logging.getLogger(_name).setLevel(logging.WARNING)
+app = create_app(settings)

@@ -1,0 +1,182 @@
+"""Dispatch: takes room for as many calls as are due, claims their tasks, writes a call row each, rings for each dial."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import ColumnElement, Connection, Row, and_, exists, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from shared.database import is_postgresql
+from shared.doorbell import DIAL, DISPATCH
+from shared.lifecycle import QUEUED_WAIT_MS, CallState, Task, TaskState, expired, stopped
+from shared.schema import calls, tasks
+from workers import store
+from workers.gates import Candidate, Closed, Remedy
+from workers.house import House
+from workers.leases import rebuild_room
+from workers.room import Lease, RoomShut
+
+CLAIM = 100
+"""Tasks of one claim: 74,000 rows a second at 100, 16,000 at 10 (facts, claims with SKIP LOCKED); locks stay short."""
+ROUNDS = 20
+"""Claims of one dispatch, so that it ends; it rings for another if there may be more."""
+HELD_BACK_MS = 60_000
+"""Before a task that a gate made wait is looked at again."""
+
+log = logging.getLogger(__name__)
+
+
+class Claim(NamedTuple):
+    """What one claim did: the calls it made, and how many tasks it took off the queue without a call."""
+
+    leases: list[Lease]
+    settled: int
+
+
+def dispatch(house: House) -> None:
+    """Starts calls while there is room and work."""
+    if house.gates.closed(house.clock.now_ms()):
+        return
+    for _ in range(ROUNDS):
+        if not _round(house):
+            return
+    house.bell.ring(DISPATCH)
+
+
+def _round(house: House) -> bool:
+    """One claim; whether another may find more."""
+    with house.read() as connection:
+        callers = due_callers(connection, house.clock.now_ms(), CLAIM)
+    if not callers:
+        return False
+    leases = _take(house, callers)
+    if not leases:
+        return False
+    claim = Claim([], 0)
+    try:
+        claim = house.commit(lambda connection: claim_tasks(connection, house, leases))
+    finally:
+        made = set(claim.leases)
+        house.room.release(lease for lease in leases if lease not in made)
+    for lease in claim.leases:
+        house.bell.ring(DIAL, lease.uuid)
+    return bool(claim.leases or claim.settled) and len(callers) == CLAIM
+
+
+def _take(house: House, callers: Sequence[str | None]) -> list[Lease]:
+    """Leases for calls that are due, each from the number that its customer knows where that has room."""
+    now = house.clock.now_ms()
+    uuids = [house.ids.draw(now) for _ in callers]
+    wanted = Counter(caller for caller in callers if caller)
+    try:
+        return house.room.take(uuids, wanted, house.room.media_places(now))
+    except RoomShut:
+        if not rebuild_room(house):
+            return []
+        return house.room.take(uuids, wanted, house.room.media_places(now))
+
+
+def is_due(now: int) -> ColumnElement[bool]:
+    """Waiting tasks whose time has come, and whose number has no live call."""
+    busy = exists().where(calls.c.number == tasks.c.number, store.LIVE_OUTBOUND)
+    return and_(store.WAITING, tasks.c.due_at <= now, ~busy)
+
+
+def due_callers(connection: Connection, now: int, most: int) -> list[str | None]:
+    """For each of the first ``most`` due tasks the number it was called from last, if it was."""
+    statement = select(tasks.c.caller).where(is_due(now)).order_by(*_ORDER).limit(most)
+    return list(connection.execute(statement).scalars())
+
+
+_ORDER = (tasks.c.priority.desc(), tasks.c.due_at, tasks.c.batch_id)
+
+
+def claim_tasks(connection: Connection, house: House, leases: Sequence[Lease]) -> Claim:
+    """Claims due tasks, at most one a lease and one a number, and writes their calls, all in this transaction."""
+    now = house.clock.now_ms()
+    statement = select(
+        *store.task_columns(), tasks.c.number, tasks.c.phone, tasks.c.exten, tasks.c.caller, tasks.c.expires_at
+    )
+    rows = connection.execute(store.hold_tasks(statement.where(is_due(now)).order_by(*_ORDER).limit(len(leases)))).all()
+    chosen: dict[str, Row[*tuple[Any, ...]]] = {}
+    settled = 0
+    for row in rows:
+        closed = house.gates.refuses(Candidate(row.number, row.expires_at, row.stop_requested_at), now)
+        if closed is not None:
+            hold_back(connection, store.task_of(row), closed, now)
+            settled += 1
+        else:
+            chosen.setdefault(row.number, row)
+    made = _insert_calls(connection, _assign(list(chosen.values()), leases), now)
+    _queue_tasks(connection, made, now)
+    return Claim([lease for lease, _ in made], settled)
+
+
+def hold_back(connection: Connection, task: Task, closed: Closed, now: int) -> None:
+    """What a closed gate makes of a waiting task."""
+    match closed.remedy:
+        case Remedy.EXPIRE:
+            store.save_task(connection, task, expired(task, now), now)
+        case Remedy.STOP:
+            store.save_task(connection, task, stopped(task, now), now)
+        case Remedy.WAIT:
+            connection.execute(update(tasks).where(tasks.c.batch_id == task.batch_id).values(due_at=now + HELD_BACK_MS))
+
+
+def _assign(
+    rows: Sequence[Row[*tuple[Any, ...]]], leases: Sequence[Lease]
+) -> list[tuple[Lease, Row[*tuple[Any, ...]]]]:
+    """A lease for each task: first those whose customer knows a number, then the others in their order."""
+    free: dict[str, list[Lease]] = defaultdict(list)
+    for lease in reversed(leases):
+        free[lease.caller].append(lease)
+    sticky = {row.batch_id: free[row.caller].pop() for row in rows if free.get(row.caller or "")}
+    left = {lease for some in free.values() for lease in some}
+    rest = iter([lease for lease in leases if lease in left])
+    return [(sticky.get(row.batch_id) or next(rest), row) for row in rows]
+
+
+def _insert_calls(
+    connection: Connection, assigned: Sequence[tuple[Lease, Row[*tuple[Any, ...]]]], now: int
+) -> list[tuple[Lease, Row[*tuple[Any, ...]]]]:
+    """Those whose row could be written: a number or a task that got a live call meanwhile is passed over.
+
+    In the order of numbers, so that two dispatchers that meet on several numbers wait for each other in one direction.
+    """
+    if not assigned:
+        return []
+    values = [
+        {
+            "uuid": lease.uuid,
+            "batch_id": row.batch_id,
+            "call_type": "02",
+            "state": CallState.QUEUED,
+            "caller": lease.caller,
+            "number": row.number,
+            "telephone": row.phone,
+            "exten": row.exten,
+            "created_at": now,
+            "deadline_at": now + QUEUED_WAIT_MS,
+        }
+        for lease, row in sorted(assigned, key=lambda pair: str(pair[1].number))
+    ]
+    into = postgresql.insert(calls) if is_postgresql(connection) else sqlite.insert(calls)
+    written = set(connection.execute(into.on_conflict_do_nothing().returning(calls.c.uuid), values).scalars())
+    return [(lease, row) for lease, row in assigned if lease.uuid in written]
+
+
+def _queue_tasks(connection: Connection, made: Sequence[tuple[Lease, Row[*tuple[Any, ...]]]], now: int) -> None:
+    """The tasks follow their calls: queued, no longer due, and bound to the number they are called from."""
+    by_caller: dict[str, list[int]] = defaultdict(list)
+    for lease, row in made:
+        by_caller[lease.caller].append(row.batch_id)
+    for caller, batch_ids in by_caller.items():
+        connection.execute(
+            update(tasks)
+            .where(tasks.c.batch_id.in_(batch_ids))
+            .values(state=TaskState.QUEUED, state_at=now, due_at=None, caller=caller)
+        )

@@ -1,0 +1,142 @@
+"""What the phone system, media and stopTasks tell of calls that live."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Row, select, update
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from shared import bus
+from shared.ids import is_call_uuid
+from shared.lifecycle import Answered, CdrReceived, Fact, Started, StopAsked
+from shared.phone.wire import Event, WireError, event_from
+from shared.schema import calls, phone_events, tasks
+from workers import store
+from workers.effects import brief as write_briefing
+from workers.effects import carry_out
+from workers.house import House
+from workers.store import Change
+from workers.transitions import find, nameless, tell
+
+log = logging.getLogger(__name__)
+
+
+def apply_events(house: House, ids: Sequence[int]) -> None:
+    """Applies these events of the inbox, each in a transaction of its own with the mark that it was applied.
+
+    An event that matches no call, or fails, stays unapplied: the sweep comes back to it.
+    """
+    for event_id in ids:
+        try:
+            apply_event(house, event_id)
+        except DBAPIError:
+            raise
+        except Exception:
+            log.exception("an event could not be applied; the sweep tries again", extra={"event_id": event_id})
+
+
+def apply_event(house: House, event_id: int) -> None:
+    """Applies one event. Raises DBAPIError if the database does not let it."""
+    try:
+        change = house.commit(lambda connection: _apply(connection, house, event_id, named=True))
+    except IntegrityError:
+        log.exception("the phone system gave two calls one id; this call goes on without", extra={"event_id": event_id})
+        change = house.commit(lambda connection: _apply(connection, house, event_id, named=False))
+    if change is not None:
+        carry_out(house, change)
+
+
+def fact_of(event: Event, received_at: int) -> Fact | None:
+    """What an event says; None for one that the document does not know. Times are ours: when it was received."""
+    match event.event_name:
+        case "firstStart":
+            return Started(received_at, event.call_id)
+        case "firstAnswer":
+            return Answered(received_at, event.call_id)
+        case "cdr":
+            cdr = event.cdr
+            return CdrReceived(
+                received_at,
+                event.call_id,
+                answer_time=cdr.answer_time if cdr else None,
+                end_time=cdr.end_time if cdr else None,
+                record_file=cdr.record_file if cdr else "",
+            )
+        case _:
+            return None
+
+
+def audio_started(house: House, identity: str) -> None:
+    """Media heard an audio frame of the call: somebody picked up, whatever events are missing."""
+    with house.read() as connection:
+        held = find(connection, identity, lock=False)
+    if held is None:
+        log.info("audio of an unknown call; media asks again", extra={"identity": identity[:100]})
+        return
+    tell(house, held.call.uuid, Answered(house.clock.now_ms()))
+
+
+def brief(house: House, identity: str) -> None:
+    """Media asks what a call is about: written from SQL, and said on the channels of both its ids.
+
+    Of an unknown call, or one that is over, nothing is said: media waits in vain then, and hangs up.
+    """
+    with house.read() as connection:
+        held = find(connection, identity, lock=False)
+    if held is None or not held.call.live or not write_briefing(house, held, held.call):
+        log.info("no briefing for a call that does not live", extra={"identity": identity[:100]})
+        return
+    hint = msgspec.json.encode(bus.Hint(type="briefing"))
+    for name in {identity, held.call.uuid}:
+        house.redis.publish(bus.call_channel(name), hint)
+
+
+def stop_calls(house: House, batch_ids: Sequence[int]) -> None:
+    """Ends the live calls of tasks that are to be stopped."""
+    with house.read() as connection:
+        uuids = connection.execute(
+            select(calls.c.uuid)
+            .join_from(calls, tasks, calls.c.batch_id == tasks.c.batch_id)
+            .where(calls.c.batch_id.in_(batch_ids), store.LIVE, tasks.c.stop_requested_at.is_not(None))
+        ).scalars()
+        found = list(uuids)
+    for uuid in found:
+        tell(house, uuid, StopAsked(house.clock.now_ms()))
+
+
+def _apply(connection: Connection, house: House, event_id: int, *, named: bool) -> Change | None:
+    statement = select(phone_events).where(phone_events.c.id == event_id, phone_events.c.applied_at.is_(None))
+    row = connection.execute(statement.with_for_update(skip_locked=True)).one_or_none()
+    if row is None:
+        return None
+    try:
+        event = event_from(row.body)
+    except WireError:
+        log.warning("an event that cannot be read is put aside", extra={"event_id": event_id})
+        mark_applied(connection, [event_id], None, house.clock.now_ms())
+        return None
+    return _match(connection, house, row, event, named=named)
+
+
+def _match(
+    connection: Connection, house: House, row: Row[*tuple[Any, ...]], event: Event, *, named: bool
+) -> Change | None:
+    """By request_id first, which is our uuid and was committed before startcall; then by the phone system's id."""
+    held = store.hold(connection, uuid=event.request_id) if is_call_uuid(event.request_id) else None
+    if held is None and event.call_id:
+        held = store.hold(connection, call_id=event.call_id)
+    if held is None:
+        return None
+    mark_applied(connection, [row.id], held.call.uuid, house.clock.now_ms())
+    fact = fact_of(event, row.received_at)
+    if fact is None:
+        return None
+    return store.advance(connection, held, fact if named else nameless(fact), house.policy)
+
+
+def mark_applied(connection: Connection, ids: Sequence[int], uuid: str | None, now: int) -> None:
+    connection.execute(update(phone_events).where(phone_events.c.id.in_(ids)).values(applied_at=now, call_uuid=uuid))

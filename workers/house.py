@@ -1,0 +1,167 @@
+"""What a worker process works with: settings, clock, database, Redis, doorbell, phone system, room, gates.
+
+Task bodies are plain functions that take a House. A process makes one, when its first task runs; a test makes its own.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
+from typing import Protocol, TypeVar
+
+import redis
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
+
+from shared.bus import open_redis
+from shared.clock import Clock, SystemClock
+from shared.database import is_transient, open_engine, reading, writing
+from shared.doorbell import Doorbell
+from shared.ids import CallIds
+from shared.lifecycle import Policy
+from shared.phone.client import PhoneSystem
+from shared.phone.port import Placer
+from shared.settings import Settings
+from workers.gates import Gates, open_gates
+from workers.room import Room
+from workers.switchboard import HANGUP_THREADS, Bulkhead, Hangups
+
+CONCURRENCY = 16
+"""Threads of a worker process: they wait for databases and the phone system most of the time."""
+TRIES = 4
+"""Of one transaction: a deadlock or a serialization failure is gone at the second, a restarted database seldom sooner
+than the sweep comes by."""
+FIRST_PAUSE_SECONDS = 0.05
+
+T = TypeVar("T")
+
+
+class Bell(Protocol):
+    """What ``shared.doorbell.Doorbell`` does."""
+
+    def ring(self, name: str, *args: object) -> bool: ...
+
+    def ring_chunks(self, name: str, ids: Sequence[int | str]) -> bool: ...
+
+
+class House:
+    """One process's. Safe to use from several threads. Nothing here connects before it is first used."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        clock: Clock | None = None,
+        placer: Placer | None = None,
+        bell: Bell | None = None,
+        hangups: Executor | None = None,
+        pause: Callable[[float], None] = time.sleep,
+        concurrency: int = CONCURRENCY,
+    ) -> None:
+        self.settings = settings
+        self.clock: Clock = clock or SystemClock()
+        self.pause = pause
+        self.policy = policy(settings)
+        self.engine: Engine = open_engine(settings.database_url)
+        # SQLite has one writer at a time anyway; waiting in turn here is fairer and faster than polling its file lock.
+        self._turn: AbstractContextManager[object] = (
+            threading.Lock() if self.engine.dialect.name == "sqlite" else nullcontext()
+        )
+        self.redis: redis.Redis = open_redis(settings.redis_url)
+        self._resources = ExitStack()
+        self.placer: Placer = placer or self._resources.enter_context(open_phone(settings))
+        self.bell: Bell = bell or self._resources.enter_context(closing(Doorbell(settings.redis_url)))
+        self.room = Room(self.redis, settings.callers, settings.max_calls, clock)
+        self.gates: Gates = open_gates(settings)
+        self.ids = CallIds(settings.timezone)
+        self.dials = Bulkhead(max(1, concurrency // 2))
+        self.hangups = Hangups(
+            self.placer, hangups or ThreadPoolExecutor(HANGUP_THREADS, thread_name_prefix="waihu-hangup")
+        )
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction that may write."""
+        with self._turn, writing(self.engine) as connection:
+            yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A transaction that only reads."""
+        with reading(self.engine) as connection:
+            yield connection
+
+    def commit(self, work: Callable[[Connection], T]) -> T:
+        """Runs ``work`` in a transaction of its own, and again if the database says that it only has to be repeated.
+
+        A commit whose answer was lost may have held, so ``work`` must bear being done twice. Raises DBAPIError.
+        """
+        for attempt in range(1, TRIES):
+            try:
+                with self.write() as connection:
+                    return work(connection)
+            except DBAPIError as error:
+                if not is_transient(error):
+                    raise
+                self.pause(FIRST_PAUSE_SECONDS * 2**attempt)
+        with self.write() as connection:
+            return work(connection)
+
+    def drain(self) -> None:
+        """Takes up no waiting dial any more."""
+        self.dials.close()
+
+    def close(self) -> None:
+        self.drain()
+        self.hangups.close()
+        self._resources.close()
+        self.redis.close()
+        self.engine.dispose()
+
+
+class Household:
+    """Makes the process's House when it is first asked for, and no second one."""
+
+    def __init__(self, build: Callable[[], House]) -> None:
+        self._build = build
+        self._lock = threading.Lock()
+        self._house: House | None = None
+
+    def __call__(self) -> House:
+        with self._lock:
+            if self._house is None:
+                self._house = self._build()
+            return self._house
+
+    def drain(self) -> None:
+        if self._house is not None:
+            self._house.drain()
+
+    def close(self) -> None:
+        with self._lock:
+            if self._house is not None:
+                self._house.close()
+                self._house = None
+
+
+def policy(settings: Settings) -> Policy:
+    """What the settings say about time and retries, in the lifecycle's words."""
+    return Policy(
+        ring_timeout_ms=_ms(settings.ring_timeout),
+        max_call_ms=_ms(settings.max_call_seconds),
+        startcall_timeout_ms=_ms(settings.phone_timeout),
+        retry_no_answer_ms=tuple(_ms(delay) for delay in settings.retry_no_answer),
+        retry_refused_ms=tuple(_ms(delay) for delay in settings.retry_refused),
+        redial_unknown=settings.redial_unknown,
+    )
+
+
+def open_phone(settings: Settings) -> PhoneSystem:
+    return PhoneSystem(settings.phone_url, timeout=settings.phone_timeout, record=settings.phone_record)
+
+
+def _ms(seconds: float) -> int:
+    return round(seconds * 1000)

@@ -1,0 +1,138 @@
+"""finish_call: what media left in the recordings directory becomes the call's record. Safe to repeat; later runs amend."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, update
+
+from shared import recordings
+from shared.ids import is_call_uuid
+from shared.lifecycle import Call, MediaEnded
+from shared.schema import calls
+from workers import store, wav
+from workers.effects import carry_out
+from workers.house import House
+from workers.store import Change
+
+GROWING_MS = 15_000
+"""A recording that did not grow for so long is nobody's any more: the recorder writes several times a second."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Part:
+    """One media session's files. ``began`` is None if its first line is missing."""
+
+    number: int
+    transcript: Path | None
+    wav: Path | None
+    lines: tuple[recordings.Line, ...]
+
+    @property
+    def began(self) -> int | None:
+        return next((line.at for line in self.lines if isinstance(line, recordings.Begin)), None)
+
+    @property
+    def end(self) -> recordings.End | None:
+        return next((line for line in reversed(self.lines) if isinstance(line, recordings.End)), None)
+
+
+def finish_call(house: House, uuid: str) -> None:
+    """Joins transcript and recording into the call's row; if media is done with the call, the call is over."""
+    if not is_call_uuid(uuid):
+        return
+    with house.read() as connection:
+        held = store.read(connection, uuid=uuid)
+    if held is None:
+        return
+    parts = read_parts(house.settings.recordings_dir, _stem(house, held.call))
+    recording = _finish_recording(house, held.call, parts)
+    change = house.commit(lambda connection: _save(connection, house, uuid, parts, recording))
+    if change is not None:
+        carry_out(house, change)
+
+
+def read_parts(root: Path, stem: str) -> list[Part]:
+    """All sessions' parts, in order, with those that miss one of their files."""
+    parts = []
+    for number in range(1, recordings.MAX_PARTS + 1):
+        transcript = recordings.part(root, stem, number, "jsonl")
+        sound = recordings.part(root, stem, number, "wav")
+        if not transcript.is_file() and not sound.is_file():
+            break
+        lines = tuple(recordings.read_lines(transcript)) if transcript.is_file() else ()
+        parts.append(
+            Part(number, transcript if transcript.is_file() else None, sound if sound.is_file() else None, lines)
+        )
+    return parts
+
+
+def audio_flows(house: House, call: Call) -> bool:
+    """Whether a session still writes: its last part has no end, and grew a moment ago by our clock."""
+    parts = read_parts(house.settings.recordings_dir, _stem(house, call))
+    if not parts or parts[-1].end is not None:
+        return False
+    files = [path for path in (parts[-1].transcript, parts[-1].wav) if path is not None]
+    youngest = max(path.stat().st_mtime * 1000 for path in files)
+    return house.clock.now_ms() - youngest < GROWING_MS
+
+
+def dialogue_of(parts: Sequence[Part]) -> list[dict[str, str]]:
+    """Every heard turn, in the order of time (callcenter-api, ``dialogue``)."""
+    turns = [line for part in parts for line in part.lines if isinstance(line, recordings.Turn)]
+    turns.sort(key=lambda turn: turn.start)
+    return [{"role": turn.role, "content": turn.content} for turn in turns]
+
+
+def tags_of(parts: Sequence[Part]) -> list[dict[str, Any]]:
+    """Every outcome the agent noted, in the order of time."""
+    tags = [line for part in parts for line in part.lines if isinstance(line, recordings.Tag)]
+    return [{"name": tag.name, "value": tag.value, "at": tag.at} for tag in sorted(tags, key=lambda tag: tag.at)]
+
+
+def media_ended(parts: Sequence[Part], now: int) -> MediaEnded | None:
+    """The fact that media is done: its last session wrote its end, and one of them heard audio."""
+    answered_at = next((part.began for part in parts if part.began is not None), None)
+    if not parts or parts[-1].end is None or answered_at is None:
+        return None
+    return MediaEnded(now, answered_at=answered_at, ended_at=max(answered_at, parts[-1].end.at))
+
+
+def _stem(house: House, call: Call) -> str:
+    return recordings.stem(call.uuid, call.created_at, house.settings.timezone)
+
+
+def _finish_recording(house: House, call: Call, parts: Sequence[Part]) -> str:
+    """The name of the whole recording, "" if there is none. What goes wrong with it never holds the record up."""
+    root, stem = house.settings.recordings_dir, _stem(house, call)
+    target = recordings.part(root, stem, 1, "wav")
+    try:
+        done = parts[-1].end is not None or not call.live if parts else False
+        look = wav.repair if done else wav.inspect
+        found = [(sound, part.began) for part in parts if part.wav and (sound := look(part.wav)) and sound.length]
+        if not found:
+            return ""
+        if done and len(parts) > 1:
+            wav.join(found, target)
+    except OSError as error:
+        log.warning("a recording could not be finished", extra={"uuid": call.uuid, "error": type(error).__name__})
+    return f"{stem}.wav" if target.is_file() else ""
+
+
+def _save(connection: Connection, house: House, uuid: str, parts: Sequence[Part], recording: str) -> Change | None:
+    held = store.hold(connection, uuid=uuid)
+    if held is None:
+        return None
+    fact = media_ended(parts, house.clock.now_ms())
+    change = None if fact is None else store.advance(connection, held, fact, house.policy)
+    statement = update(calls).where(calls.c.uuid == uuid)
+    if not parts:  # files that retention erased are no reason to forget what they said
+        statement = statement.where(calls.c.dialogue.is_(None))
+    connection.execute(statement.values(dialogue=dialogue_of(parts), tags=tags_of(parts), wav_file=recording))
+    return None if change is None else replace(change, effects=replace(change.effects, finish=False))

@@ -1,0 +1,196 @@
+"""Rows and the lifecycle's values: what is read under a lock, and what is written back.
+
+Locking order, everywhere: an event's row, then a call's, then its task's. Dispatch alone begins with tasks, but only
+with waiting ones, which have no live call, and it inserts calls instead of locking them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, TextClause, func, select, text, update
+from sqlalchemy.sql.elements import ColumnElement
+
+from shared.bus import Briefing
+from shared.lifecycle import (
+    FINAL_TASKS,
+    LIVE_CALLS,
+    WAITING_TASKS,
+    Call,
+    CallState,
+    Effects,
+    Fact,
+    Policy,
+    Task,
+    TaskState,
+    apply,
+    follow,
+    settle,
+)
+from shared.schema import calls, tasks
+
+
+def _among(column: str, states: Iterable[str]) -> TextClause:
+    """Written out as the partial indexes write it: with bound parameters no database would see that it may use them."""
+    return text(f"{column} IN ({', '.join(repr(str(state)) for state in sorted(states))})")
+
+
+WAITING = _among("tasks.state", WAITING_TASKS)
+ACTIVE = _among("tasks.state", set(TaskState) - FINAL_TASKS - WAITING_TASKS)
+"""Tasks that must have a live call."""
+LIVE = _among("calls.state", LIVE_CALLS)
+LIVE_OUTBOUND = text(f"calls.call_type = '02' AND {LIVE.text}")
+LISTED = _among("calls.state", (CallState.ENDED, CallState.LOST, CallState.REFUSED))
+
+_CALL_FIELDS = tuple(item.name for item in fields(Call))
+_TASK_FIELDS = tuple(item.name for item in fields(Task))
+_TICKET_FIELDS = ("ticket_no", "username", "ticket_type", "ticket_content")
+_HELD = (
+    *(calls.c[name] for name in _CALL_FIELDS),
+    calls.c.batch_id.label("call_batch_id"),
+    calls.c.call_type,
+    calls.c.caller,
+    calls.c.number,
+    calls.c.exten,
+    *(tasks.c[name].label(f"task_{name}") for name in _TASK_FIELDS),
+    tasks.c.expires_at,
+    *(tasks.c[name] for name in _TICKET_FIELDS),
+)
+_CALL_AND_TASK = select(*_HELD).join_from(calls, tasks, calls.c.batch_id == tasks.c.batch_id)
+_CALL_ALONE = select(*_HELD).join_from(calls, tasks, calls.c.batch_id == tasks.c.batch_id, isouter=True)
+
+
+@dataclass(frozen=True)
+class Held:
+    """A call and its task as they stood when they were read; locked, if they were read to be changed."""
+
+    call: Call
+    task: Task | None
+    caller: str
+    number: str
+    exten: str
+    expires_at: int | None
+    ticket: tuple[str, str, str, str] | None
+
+    def briefing(self, call: Call) -> Briefing | None:
+        """What media must know of ``call``, which is this call as it stands now; None if no task made it."""
+        if self.task is None or self.ticket is None:
+            return None
+        ticket_no, username, ticket_type, ticket_content = self.ticket
+        return Briefing(
+            uuid=call.uuid,
+            call_id=call.call_id,
+            batch_id=self.task.batch_id,
+            created_at=call.created_at,
+            caller=self.caller,
+            number=self.number,
+            ticket_no=ticket_no,
+            username=username,
+            ticket_type=ticket_type,
+            ticket_content=ticket_content,
+            stop_asked=call.stop_asked or self.task.stop_requested_at is not None,
+        )
+
+
+@dataclass(frozen=True)
+class Change:
+    """What one fact did to a call and its task, for whoever carries out its effects after the commit."""
+
+    held: Held
+    call: Call
+    task: Task | None
+    effects: Effects
+
+
+def read(connection: Connection, *, uuid: str = "", call_id: str = "") -> Held | None:
+    """The call with this uuid, or with the phone system's call id; not locked."""
+    row = connection.execute(_CALL_ALONE.where(_identified(uuid, call_id))).one_or_none()
+    return None if row is None else _held(row)
+
+
+def hold(connection: Connection, *, uuid: str = "", call_id: str = "") -> Held | None:
+    """As ``read``, with the call's row and then its task's locked until the transaction ends."""
+    where = _identified(uuid, call_id)
+    row = connection.execute(_CALL_AND_TASK.where(where).with_for_update()).one_or_none()
+    if row is None:
+        row = connection.execute(_CALL_ALONE.where(where).with_for_update(of=calls)).one_or_none()
+    return None if row is None else _held(row)
+
+
+def advance(connection: Connection, held: Held, fact: Fact, policy: Policy) -> Change:
+    """Applies ``fact`` to the held call, lets its task follow or settles it, and saves what changed."""
+    call, effects = apply(held.call, fact, policy)
+    task = held.task
+    if task is not None:
+        task = follow(task, call) if effects.outcome is None else settle(task, effects.outcome, fact.at, policy)
+    return save(connection, held, call, task, fact.at, effects)
+
+
+def save(
+    connection: Connection, held: Held, call: Call, task: Task | None, at: int, effects: Effects | None = None
+) -> Change:
+    """Writes what differs from ``held``."""
+    values = _differences(held.call, call, _CALL_FIELDS)
+    if values:
+        connection.execute(update(calls).where(calls.c.uuid == call.uuid).values(values))
+    if task is not None and held.task is not None:
+        save_task(connection, held.task, task, at)
+    return Change(held, call, task, effects or Effects())
+
+
+def save_task(connection: Connection, before: Task, after: Task, at: int) -> None:
+    values = _differences(before, after, _TASK_FIELDS)
+    if after.state != before.state:
+        values["state_at"] = at
+    if values:
+        connection.execute(update(tasks).where(tasks.c.batch_id == after.batch_id).values(values))
+
+
+def task_of(row: Row[*tuple[Any, ...]]) -> Task:
+    """The task in a row that has all its columns, under their own names."""
+    values = {name: getattr(row, name) for name in _TASK_FIELDS}
+    return Task(**values | {"state": TaskState(values["state"])})
+
+
+def task_columns() -> Sequence[ColumnElement[Any]]:
+    return [tasks.c[name] for name in _TASK_FIELDS]
+
+
+def hold_tasks(statement: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
+    """Locks the tasks that ``statement`` finds, passing over those that another worker has in hand."""
+    return statement.with_for_update(of=tasks, skip_locked=True)
+
+
+def count_live(connection: Connection) -> int:
+    return connection.execute(select(func.count()).select_from(calls).where(LIVE_OUTBOUND)).scalar_one()
+
+
+def _identified(uuid: str, call_id: str) -> ColumnElement[bool]:
+    if bool(uuid) == bool(call_id):
+        raise ValueError("expected either a uuid or a call_id")
+    return calls.c.uuid == uuid if uuid else calls.c.call_id == call_id
+
+
+def _held(row: Row[*tuple[Any, ...]]) -> Held:
+    values = row._mapping
+    call = Call(**{name: values[name] for name in _CALL_FIELDS} | {"state": CallState(values["state"])})
+    task = None
+    if values["task_batch_id"] is not None:
+        task = Task(
+            **{name: values[f"task_{name}"] for name in _TASK_FIELDS} | {"state": TaskState(values["task_state"])}
+        )
+    return Held(
+        call=call,
+        task=task,
+        caller=values["caller"],
+        number=values["number"],
+        exten=values["exten"],
+        expires_at=values["expires_at"],
+        ticket=tuple(values[name] for name in _TICKET_FIELDS) if task is not None else None,
+    )
+
+
+def _differences(before: object, after: object, names: Sequence[str]) -> dict[str, Any]:
+    return {name: getattr(after, name) for name in names if getattr(after, name) != getattr(before, name)}

@@ -1,0 +1,318 @@
+"""Sweep: every state that is not final has a deadline, and something happens when it passes (design, section 2).
+
+Each step is bounded, finds its work by SQL and leaves every decision to a locked row and the lifecycle, so that two
+sweeps at once, or one that was killed in between, do no harm.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+import redis
+from sqlalchemy import Connection, Row, and_, delete, exists, select
+from sqlalchemy.exc import DBAPIError
+
+from shared import bus
+from shared.doorbell import APPLY_EVENTS, DIAL, FINISH_CALL
+from shared.lifecycle import (
+    CLOSE_AFTER_MS,
+    LIVE_CALLS,
+    CallState,
+    DeadlinePassed,
+    MediaGone,
+    Outcome,
+    StopAsked,
+    expired,
+    settle,
+    stopped,
+)
+from shared.schema import calls, idempotency_keys, phone_events, tasks
+from workers import store
+from workers.dispatch import due_callers
+from workers.effects import ring_dispatch
+from workers.events import mark_applied
+from workers.house import House
+from workers.leases import renew_room
+from workers.record import audio_flows
+from workers.room import RoomShut
+from workers.transitions import tell
+
+MOST = 200
+"""Rows that one step takes on in one run, so that a sweep ends before the next; the others wait five seconds."""
+QUIET_MS = 5_000
+"""A message normally arrives within milliseconds; after this long it counts as lost, and is rung for again."""
+EVENT_GRACE_MS = 60_000
+"""An event may name a call that becomes known only with startcall's answer; later than this it never will."""
+EVENT_PATIENCE_MS = 3_600_000
+"""An event whose call is known but which fails each time is put aside after this long, loudly."""
+RECONNECT_MS = 15_000
+"""How long an answered call may have no media session: the owner's key lasts 10 s beyond its last renewal, and a
+socket that was cut is back within seconds."""
+FINISH_WINDOW_MS = 600_000
+"""How long after a call ended its record is looked after; media has written its last line long before."""
+FINISH_AGAIN_MS = 60_000
+"""Between two rings for one record."""
+KEY_AGE_MS = 24 * 3_600_000
+"""An Idempotency-Key is answered for so long (reading.md, "Sent twice")."""
+GONE_KEY = "waihu:sweep:gone"
+"""Sorted set: answered calls that no media session holds, by when that was first seen."""
+
+log = logging.getLogger(__name__)
+
+
+def sweep(house: House) -> None:
+    """One round of everything. Raises DBAPIError if the database is away; another failed step does not stop the others."""
+    steps: Sequence[Callable[[House], None]] = (
+        renew_room,
+        deadlines,
+        lost_stops,
+        media_gone,
+        lost_events,
+        lost_dials,
+        mismatches,
+        lost_records,
+        waiting_tasks,
+        old_keys,
+        due_work,
+    )
+    failure: Exception | None = None
+    for step in steps:
+        try:
+            step(house)
+        except DBAPIError:
+            raise
+        except redis.RedisError as error:
+            log.warning("Redis is away", extra={"step": step.__name__, "error": type(error).__name__})
+        except Exception as error:
+            log.exception("a step of the sweep failed", extra={"step": step.__name__})
+            failure = failure or error
+    if failure is not None:
+        raise failure
+
+
+def deadlines(house: House) -> None:
+    """Calls that stayed in one state for longer than they may."""
+    with house.read() as connection:
+        overdue = connection.execute(
+            select(calls.c.uuid, calls.c.state)
+            .where(calls.c.deadline_at <= house.clock.now_ms())
+            .order_by(calls.c.deadline_at)
+            .limit(MOST)
+        ).all()
+    for row in overdue:
+        flows = row.state in LIVE_CALLS and _audio_flows(house, row.uuid)
+        tell(house, row.uuid, DeadlinePassed(house.clock.now_ms(), audio_flows=flows))
+
+
+def lost_stops(house: House) -> None:
+    """Live calls whose task is to be stopped, which nobody told them."""
+    with house.read() as connection:
+        uuids = connection.execute(
+            select(calls.c.uuid)
+            .join_from(calls, tasks, calls.c.batch_id == tasks.c.batch_id)
+            .where(store.LIVE, calls.c.stop_asked.is_(False), tasks.c.stop_requested_at.is_not(None))
+            .limit(MOST)
+        ).scalars()
+        found = list(uuids)
+    for uuid in found:
+        tell(house, uuid, StopAsked(house.clock.now_ms()))
+
+
+def media_gone(house: House) -> None:
+    """Answered calls that no media session has held for longer than a reconnect takes. Only an old Redis is believed."""
+    try:
+        if house.room.occupancy().age_ms < RECONNECT_MS:
+            return
+    except RoomShut:
+        return
+    with house.read() as connection:
+        answered = list(
+            connection.execute(
+                select(calls.c.uuid).where(store.LIVE, calls.c.state == CallState.ANSWERED).order_by(calls.c.created_at)
+            ).scalars()
+        )
+    for uuid in _gone(house, answered):
+        if not _audio_flows(house, uuid):
+            house.bell.ring(FINISH_CALL, uuid)  # it may have ended well, and only its word was lost
+            tell(house, uuid, MediaGone(house.clock.now_ms()))
+
+
+def _gone(house: House, answered: Sequence[str]) -> list[str]:
+    """Those of the answered calls that have had no owner since RECONNECT_MS, and notes since when for the others."""
+    now = house.clock.now_ms()
+    owners = house.redis.mget([bus.owner_key(uuid) for uuid in answered]) if answered else []
+    missing = {uuid: now for uuid, owner in zip(answered, owners, strict=True) if owner is None}
+    pipeline = house.redis.pipeline(transaction=False)
+    noted = [raw.decode() for raw in cast("list[bytes]", house.redis.zrange(GONE_KEY, 0, -1))]
+    found = [uuid for uuid in noted if uuid not in missing]
+    if found:
+        pipeline.zrem(GONE_KEY, *found)
+    if missing:
+        pipeline.zadd(GONE_KEY, missing, nx=True)
+    pipeline.zrangebyscore(GONE_KEY, "-inf", now - RECONNECT_MS)
+    return [raw.decode() for raw in pipeline.execute()[-1]][:MOST]
+
+
+def lost_events(house: House) -> None:
+    """Events that were stored and not applied: rung for again, and put aside once nothing can come of them."""
+    now = house.clock.now_ms()
+    waiting = phone_events.c.applied_at.is_(None)
+    with house.read() as connection:
+        rows = connection.execute(
+            select(phone_events.c.id, phone_events.c.received_at, phone_events.c.request_id, phone_events.c.call_id)
+            .where(waiting, phone_events.c.received_at <= now - QUIET_MS)
+            .order_by(phone_events.c.id)
+            .limit(MOST)
+        ).all()
+        hopeless = [row.id for row in rows if _hopeless(connection, row, now)]
+    if hopeless:
+        log.warning("events were put aside unapplied", extra={"event_ids": hopeless[:20], "events": len(hopeless)})
+        house.commit(lambda connection: mark_applied(connection, hopeless, None, now))
+    rest = [row.id for row in rows if row.id not in set(hopeless)]
+    if rest:
+        house.bell.ring_chunks(APPLY_EVENTS, rest)
+
+
+def _hopeless(connection: Connection, row: Row[*tuple[Any, ...]], now: int) -> bool:
+    """Whether nothing can come of the event: it names no call of ours, or applying it fails again and again."""
+    age = now - row.received_at
+    if age < EVENT_GRACE_MS:
+        return False
+    named = [calls.c.uuid == row.request_id] if row.request_id else []
+    named += [calls.c.call_id == row.call_id] if row.call_id else []
+    known = any(connection.execute(select(calls.c.uuid).where(one)).first() for one in named)
+    return not known or age >= EVENT_PATIENCE_MS
+
+
+def lost_dials(house: House) -> None:
+    """Queued calls that nobody dials."""
+    with house.read() as connection:
+        uuids = connection.execute(
+            select(calls.c.uuid)
+            .where(
+                store.LIVE_OUTBOUND,
+                calls.c.state == CallState.QUEUED,
+                calls.c.created_at <= house.clock.now_ms() - QUIET_MS,
+            )
+            .order_by(calls.c.created_at)
+            .limit(MOST)
+        ).scalars()
+        found = list(uuids)
+    for uuid in found:
+        house.bell.ring(DIAL, uuid)
+
+
+def mismatches(house: House) -> None:
+    """Tasks that ought to have a live call and have none: settled by what their last call came to."""
+    lives = exists().where(calls.c.batch_id == tasks.c.batch_id, store.LIVE)
+    with house.read() as connection:
+        batch_ids = connection.execute(
+            select(tasks.c.batch_id)
+            .where(store.ACTIVE, ~lives, tasks.c.state_at <= house.clock.now_ms() - QUIET_MS)
+            .limit(MOST)
+        ).scalars()
+        found = list(batch_ids)
+    for batch_id in found:
+        log.warning("a task lost its call; it is settled again", extra={"batch_id": batch_id})
+        _settle_again(house, batch_id)
+
+
+def _settle_again(house: House, batch_id: int) -> None:
+    def work(connection: Connection) -> None:
+        last = connection.execute(
+            select(calls.c.uuid, calls.c.state, calls.c.answered_at, calls.c.number)
+            .where(calls.c.batch_id == batch_id)
+            .order_by(calls.c.created_at.desc(), calls.c.uuid.desc())
+            .limit(1)
+            .with_for_update()
+        ).one_or_none()
+        row = connection.execute(
+            select(*store.task_columns(), tasks.c.state_at)
+            .where(tasks.c.batch_id == batch_id, store.ACTIVE)
+            .with_for_update()
+        ).one_or_none()
+        if row is None or (last is not None and last.state in LIVE_CALLS):
+            return
+        now = house.clock.now_ms()
+        task = store.task_of(row)
+        store.save_task(connection, task, settle(task, _outcome(last), now, house.policy), now)
+
+    house.commit(work)
+
+
+def _outcome(last: Row[*tuple[Any, ...]] | None) -> Outcome:
+    if last is None or last.state == CallState.UNPLACED:
+        return Outcome.UNPLACED
+    if last.state == CallState.ENDED:
+        return Outcome.NO_ANSWER if last.answered_at is None else Outcome.ANSWERED
+    return Outcome.REFUSED if last.state == CallState.REFUSED else Outcome.LOST
+
+
+def lost_records(house: House) -> None:
+    """Answered calls that ended lately and whose record was not finished, or without a word from media."""
+    now = house.clock.now_ms()
+    longest = house.policy.ring_timeout_ms + house.policy.max_call_ms + FINISH_WINDOW_MS
+    unfinished = calls.c.dialogue.is_(None) | calls.c.media_ended_at.is_(None)
+    with house.read() as connection:
+        uuids = connection.execute(
+            select(calls.c.uuid)
+            .where(
+                store.LISTED,
+                calls.c.call_type == "02",
+                calls.c.created_at >= now - longest,
+                calls.c.answered_at.is_not(None),
+                and_(calls.c.ended_at <= now - CLOSE_AFTER_MS, calls.c.ended_at >= now - FINISH_WINDOW_MS),
+                unfinished,
+            )
+            .limit(MOST)
+        ).scalars()
+        found = list(uuids)
+    for uuid in found:
+        if house.redis.set(f"waihu:rung:finish:{uuid}", 1, nx=True, px=FINISH_AGAIN_MS):
+            house.bell.ring(FINISH_CALL, uuid)
+
+
+def waiting_tasks(house: House) -> None:
+    """Tasks that wait for nothing any more: expired, or to be stopped."""
+
+    def work(connection: Connection) -> None:
+        now = house.clock.now_ms()
+        over = tasks.c.stop_requested_at.is_not(None) | (tasks.c.expires_at <= now)
+        statement = select(*store.task_columns()).where(store.WAITING, over).limit(MOST)
+        for row in connection.execute(store.hold_tasks(statement)).all():
+            task = store.task_of(row)
+            ended = stopped(task, now) if task.stop_requested_at is not None else expired(task, now)
+            store.save_task(connection, task, ended, now)
+
+    house.commit(work)
+
+
+def old_keys(house: House) -> None:
+    """Idempotency keys that nobody may count on any more."""
+    old = idempotency_keys.c.created_at < house.clock.now_ms() - KEY_AGE_MS
+    some = select(idempotency_keys.c.key).where(old).limit(MOST)
+    house.commit(
+        lambda connection: connection.execute(delete(idempotency_keys).where(idempotency_keys.c.key.in_(some)))
+    )
+
+
+def due_work(house: House) -> None:
+    """Rings for a dispatch if there is something to dispatch."""
+    with house.read() as connection:
+        due = due_callers(connection, house.clock.now_ms(), 1)
+    if due:
+        ring_dispatch(house)
+
+
+def _audio_flows(house: House, uuid: str) -> bool:
+    """Whether a media session holds the call, by its key in Redis or by what it writes."""
+    try:
+        if house.redis.exists(bus.owner_key(uuid)):
+            return True
+    except redis.RedisError:
+        log.warning("Redis is away; the recording tells whether audio flows", extra={"uuid": uuid})
+    with house.read() as connection:
+        held = store.read(connection, uuid=uuid)
+    return held is not None and audio_flows(house, held.call)
