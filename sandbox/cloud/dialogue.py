@@ -150,9 +150,10 @@ def reply(messages: Sequence[Json], tools: Sequence[Json] = ()) -> Reply:
     spoken = [text_of(message) for message in messages if message.get("role") == "assistant"]
     if not any(text.strip() for text in spoken) and (not said or intent(said[-1]) in ("yes", "unclear")):
         return Reply(_opening(known))
-    meant = intent(said[-1]) if said else "unclear"
-    content = _answer(meant, said[-1] if said else "", spoken, known)
-    return Reply(content, tuple(_calls(meant, said[-1] if said else "", tools)))
+    if not said or messages[-1].get("role") == "assistant":
+        return Reply("您好，请问您还在听吗？")
+    meant = intent(said[-1])
+    return Reply(_answer(meant, said[-1], spoken, known), tuple(_calls(meant, said[-1], tools)))
 
 
 def text_of(message: Json) -> str:

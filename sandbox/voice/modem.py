@@ -6,7 +6,7 @@ outweighs the others, so that two talkers in one channel, a gap, a wrong rate or
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 from zlib import crc32
 
 import numpy as np
@@ -22,6 +22,7 @@ _MARK_SHARE = 0.8  # of all energy that a mark's chord must hold; a byte gives a
 _TONE_SHARE = 0.75  # of its group's energy that a byte's tone must hold: 4.8 dB above the other three together
 _FAINTEST = 10 ** (-56 / 10)  # mean power re full scale below which nothing is looked at: 29 dB under the usual level
 _FADE = 0.1  # a symbol 10 dB below its packet's mark was cut
+_END_FADE = 0.5  # an end mark 3 dB below the start was cut: the packet wasn't heard to its end
 _REJOIN_FRAMES = 800  # 2 s: how long the head of a cut packet waits for its tail; a barge-in is reversed within 0.5 s
 
 
@@ -143,8 +144,10 @@ def mix(voice: Pcm, tones: Pcm) -> Pcm:
 
 
 class _Mark(NamedTuple):
+    """`open` is the first symbol of a start mark by itself, `start` the whole of it."""
+
     frame: int
-    is_end: bool
+    kind: Literal["open", "start", "end"]
 
 
 class _Cut(NamedTuple):
@@ -174,6 +177,7 @@ class Decoder:
         self._scanned = 0  # frames below this have been searched for marks
         self._marks: list[_Mark] = []  # not yet settled, in order; a start waits for 15 symbols at most
         self._cut: _Cut | None = None
+        self._opened = -_REJOIN_FRAMES  # the frame of the newest "open" mark
         self._done = -HOPS  # the frame of the end mark that was decoded last
         self._current: Packet | None = None
         self._utterance_id = -1
@@ -201,9 +205,10 @@ class Decoder:
             return
         total[total < _FAINTEST] = np.inf
         shares = energy @ CHORDS / total[:, None]
-        starts = _peaks(np.minimum(shares[:-HOPS, 0], shares[HOPS:, 1]))
-        ends = _peaks(shares[:-HOPS, 2])
-        marks = [_Mark(before + at, is_end) for peaks, is_end in ((starts, False), (ends, True)) for at in peaks]
+        opens, ends = shares[:-HOPS, 0], shares[:-HOPS, 2]
+        marks = [_Mark(before + at, "open") for at in _peaks(opens)]
+        marks += [_Mark(before + at, "start") for at in _peaks(np.minimum(opens, shares[HOPS:, 1]))]
+        marks += [_Mark(before + at, "end") for at in _peaks(ends)]
         self._marks.extend(sorted(mark for mark in marks if low <= mark.frame < high))
 
     def _settle(self) -> list[Heard]:
@@ -211,14 +216,19 @@ class Decoder:
         heard: list[Heard] = []
         while self._marks:
             mark = self._marks[0]
-            if mark.frame > self._done + 1:
-                if not mark.is_end and not self._came_whole(mark.frame):
-                    break
-                found = self._rejoin(mark.frame) if mark.is_end else self._decode(mark.frame)
-                if found:
-                    heard.extend(self._accept(found))
+            if mark.kind == "start" and mark.frame > self._done + 1 and not self._came_whole(mark.frame):
+                break
             del self._marks[0]
+            found = self._take(mark) if mark.frame > self._done + 1 else None
+            if found:
+                heard.extend(self._accept(found))
         return heard
+
+    def _take(self, mark: _Mark) -> _Found | None:
+        if mark.kind == "open":
+            self._opened = mark.frame
+            return None
+        return self._decode(mark.frame) if mark.kind == "start" else self._rejoin(mark.frame)
 
     def _came_whole(self, start: int) -> bool:
         header = self._bytes(start + len(START) * HOPS, 2, start)
@@ -233,7 +243,7 @@ class Decoder:
         if frame + (count - 1) * HOPS >= self._frames.end:
             return None
         energy = self._frames.at(range(frame, frame + (count - 1) * HOPS + 1, HOPS))
-        clear, values = _read(energy, float(self._frames.energy[mark - self._frames.first].sum()))
+        clear, values = _read(energy, self._level(mark))
         return values[: clear.index(False)] if False in clear else values
 
     def _decode(self, start: int) -> _Found | None:
@@ -244,28 +254,42 @@ class Decoder:
         head = self._bytes(body, length, start) or b""
         packet = parse(head) if len(head) == length else None
         end = body + length * HOPS
-        if packet is not None and self._is_end(end):
+        if packet is not None and self._is_end(end, start):
             self._cut = None
             return _Found(packet, start, end)
         self._cut = _Cut(start, head)
         return None
 
-    def _is_end(self, frame: int) -> bool:
+    def _is_end(self, frame: int, start: int) -> bool:
+        return self._sounds(2, frame) and self._level(frame) > _END_FADE * self._level(start)
+
+    def _sounds(self, chord: int, frame: int) -> bool:
         energy = self._frames.energy[frame - self._frames.first]
-        return float(energy @ CHORDS[:, 2]) > _MARK_SHARE * float(energy.sum())
+        return float(energy @ CHORDS[:, chord]) > _MARK_SHARE * self._level(frame)
+
+    def _level(self, frame: int) -> float:
+        return float(self._frames.energy[frame - self._frames.first].sum())
 
     def _rejoin(self, end: int) -> _Found | None:
         """The packet whose end mark is at `end` while its start, or a part of its body, came before a break."""
         tail = self._tail(end)
-        cut = self._cut if self._cut and end - self._cut.frame < _REJOIN_FRAMES else _Cut(end, b"")
+        known = self._cut if self._cut and end - self._cut.frame < _REJOIN_FRAMES else None
+        cut, self._cut = known or _Cut(end, b""), None
         for length in range(MIN_BODY, MAX_BODY + 1):
             for taken in range(max(0, length - len(tail)), min(len(cut.head), length) + 1):
+                if not known and not self._start_was_split(end - length * HOPS):
+                    continue
                 body = cut.head[:taken] + tail[len(tail) - (length - taken) :]
                 packet = parse(body)
                 if packet is not None:
-                    self._cut = None
                     return _Found(packet, cut.frame if taken else end - length * HOPS, end)
         return None
+
+    def _start_was_split(self, body: int) -> bool:
+        """Whether the break was in the start mark of the body at `body`: its first symbol heard before, its second here."""
+        second = body - HOPS
+        heard_first = self._done < self._opened < second and second - self._opened < _REJOIN_FRAMES
+        return heard_first and second >= self._frames.first and self._sounds(1, second)
 
     def _tail(self, end: int) -> bytes:
         """The bytes just before the end mark at `end`, back to the first that can't be told."""
@@ -274,7 +298,7 @@ class Decoder:
         if count < 1:
             return b""
         energy = self._frames.at(range(end - count * HOPS, end, HOPS))
-        clear, values = _read(energy, float(self._frames.energy[end - self._frames.first].sum()))
+        clear, values = _read(energy, self._level(end))
         unclear = [place for place, is_clear in enumerate(clear) if not is_clear]
         return values[unclear[-1] + 1 :] if unclear else values
 
