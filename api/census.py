@@ -1,0 +1,69 @@
+"""How many tasks and calls are in each state, and how old the oldest is: for metrics and the live statistics."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+
+from sqlalchemy import Column, Connection, Engine, Table, func, select
+
+from shared.clock import Clock
+from shared.database import reading
+from shared.lifecycle import CallState, TaskState
+from shared.schema import calls, phone_events, tasks
+
+FRESH_SECONDS = 1.0
+"""Counting reads whole tables, so however many ask within a second get one count."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """``oldest_at``: when the oldest one came into its state (a task) or was created (a call); None if there is none."""
+
+    count: int = 0
+    oldest_at: int | None = None
+
+
+@dataclass(frozen=True)
+class Count:
+    at: int
+    tasks: dict[TaskState, Group]
+    calls: dict[CallState, Group]
+    waiting_events: Group
+
+
+class Census:
+    """Counts at most once in FRESH_SECONDS; whoever asks meanwhile waits for that count."""
+
+    def __init__(self, engine: Engine, clock: Clock) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._last: tuple[float, Count] | None = None
+
+    def take(self) -> Count:
+        """The count, at most FRESH_SECONDS old. Raises DBAPIError."""
+        with self._lock:
+            now = self._clock.monotonic()
+            if self._last is None or now - self._last[0] > FRESH_SECONDS:
+                with reading(self._engine) as connection:
+                    self._last = now, count(connection, self._clock.now_ms())
+            return self._last[1]
+
+
+def count(connection: Connection, now: int) -> Count:
+    """Counts now; every state is there, also those that nothing is in."""
+    task_groups = _groups(connection, tasks, tasks.c.state_at)
+    call_groups = _groups(connection, calls, calls.c.created_at)
+    waiting = select(func.count(), func.min(phone_events.c.received_at)).where(phone_events.c.applied_at.is_(None))
+    return Count(
+        now,
+        {state: task_groups.get(state, Group()) for state in TaskState},
+        {state: call_groups.get(state, Group()) for state in CallState},
+        Group(*connection.execute(waiting).one()),
+    )
+
+
+def _groups(connection: Connection, table: Table, since: Column[int]) -> dict[str, Group]:
+    query = select(table.c.state, func.count(), func.min(since)).group_by(table.c.state)
+    return {row[0]: Group(row[1], row[2]) for row in connection.execute(query)}

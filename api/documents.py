@@ -1,0 +1,88 @@
+"""Pieces that the OpenAPI operations share. marshmallow describes here and validates nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from marshmallow import Schema, fields
+
+JSON = "application/json"
+PROBLEM_JSON = "application/problem+json"
+
+
+class FieldProblemSchema(Schema):
+    index = fields.Integer(allow_none=True, metadata={"description": "数组中的位置，从 0 起；不在数组中为 null"})
+    field = fields.String(allow_none=True, metadata={"description": "字段名；整个请求有误为 null"})
+    message = fields.String(metadata={"description": "错在哪里，应当怎样"})
+
+
+class FailureSchema(Schema):
+    code = fields.Integer(
+        required=True, metadata={"description": "405 参数不合法；500 系统异常；401、413 同 HTTP 状态"}
+    )
+    msg = fields.String(required=True, metadata={"description": "失败原因；参数错误时指明每一处的位置与字段"})
+    data = fields.List(fields.Nested(FieldProblemSchema), allow_none=True)
+
+
+class ProblemSchema(Schema):
+    type = fields.String(metadata={"description": "about:blank：含义即 HTTP 状态"})
+    title = fields.String()
+    status = fields.Integer()
+    detail = fields.String()
+
+
+SCHEMAS: tuple[tuple[str, type[Schema]], ...] = (("Failure", FailureSchema), ("Problem", ProblemSchema))
+"""Named once for all operations."""
+
+
+def text(about: str, *, required: bool = False, allow_none: bool = False, **metadata: Any) -> fields.String:
+    """A string field with its description."""
+    return fields.String(required=required, allow_none=allow_none, metadata={"description": about, **metadata})
+
+
+def integer(about: str, *, required: bool = False, allow_none: bool = False, **metadata: Any) -> fields.Integer:
+    """An integer field with its description."""
+    return fields.Integer(required=required, allow_none=allow_none, metadata={"description": about, **metadata})
+
+
+def body(schema: Any, example: Any, about: str = "") -> dict[str, Any]:
+    """A JSON request body."""
+    return {"required": True, "description": about, "content": {JSON: {"schema": schema, "example": example}}}
+
+
+def reply(about: str, schema: Any, example: Any, kind: str = JSON) -> dict[str, Any]:
+    """A response with a body."""
+    return {"description": about, "content": {kind: {"schema": schema, "example": example}}}
+
+
+def envelope_replies(success: Any, success_example: Any, failure_example: Any) -> dict[str, Any]:
+    """The responses of a specified endpoint: success and parameter errors are both HTTP 200."""
+    examples = {
+        "成功": {"summary": "成功", "value": success_example},
+        "参数不合法": {"summary": "参数不合法（code 405）", "value": failure_example},
+    }
+    ok = {"schema": {"oneOf": [success, FailureSchema]}, "examples": examples}
+    return {
+        "200": {"description": "成功，或参数不合法（看 code）", "content": {JSON: ok}},
+        "401": _failure("没有密钥，或密钥不对", 401, "需要 API 密钥"),
+        "413": _failure("请求体超过 32 MiB", 413, "请求体过大"),
+        "500": _failure("系统异常，什么都没有改变", 500, "系统异常，请稍后重试"),
+    }
+
+
+def problem_reply(about: str, status: int, title: str, detail: str) -> dict[str, Any]:
+    """An RFC 9457 problem."""
+    example = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+    return reply(about, ProblemSchema, example, PROBLEM_JSON)
+
+
+def parameter(
+    name: str, place: str, about: str, schema: Mapping[str, Any], *, required: bool = False
+) -> dict[str, Any]:
+    """A parameter in the query, a header or the path."""
+    return {"name": name, "in": place, "description": about, "required": required, "schema": dict(schema)}
+
+
+def _failure(about: str, code: int, message: str) -> dict[str, Any]:
+    return reply(about, FailureSchema, {"code": code, "msg": message, "data": None})

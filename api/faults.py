@@ -1,0 +1,79 @@
+"""What is answered when a request cannot be served: the one boundary at which every error ends."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from http import HTTPStatus
+
+from flask import Flask, Response, g, request
+from sqlalchemy.exc import SQLAlchemyError
+from werkzeug.exceptions import HTTPException
+
+from api.envelope import FAILURE_CODE, ParameterError, answer, failure, parameter_failure
+from shared.errors import WaihuError
+
+V1 = "/api/v1/"
+PROBLEM = "application/problem+json"
+_MESSAGES = {
+    401: "需要 API 密钥：请在请求头中带上 Authorization: Bearer 密钥，或 X-API-Key: 密钥",
+    404: "没有这个地址；接口说明见 /docs",
+    405: "这个地址不接受 {method} 请求",
+    413: "请求体过大：最多 {limit} 字节，请分批提交",
+    416: "所取的一段不在文件内",
+    429: "请求过多，请稍后再试",
+}
+
+log = logging.getLogger(__name__)
+
+
+def register(app: Flask) -> None:
+    """Makes these the answers of ``app``."""
+    app.register_error_handler(ParameterError, parameter_failure)
+    app.register_error_handler(HTTPException, handle_http)
+    app.register_error_handler(Exception, handle_unexpected)
+
+
+def handle_http(error: HTTPException) -> Response:
+    """An HTTP error: a problem under ``/api/v1``, the envelope elsewhere; the status and its headers stay."""
+    status = error.code or 500
+    if request.path.startswith(V1):
+        response = problem(status, error.description or "")
+    else:
+        limit = request.max_content_length
+        text = _MESSAGES.get(status, "请求无法处理：{reason}")
+        message = text.format(method=request.method, limit=limit, reason=error.description)
+        response = failure(status, message, status=status)
+    for name, value in error.get_headers():
+        if name.lower() not in ("content-type", "content-length"):
+            response.headers.add(name, value)
+    if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        # What was not read must not be taken for the next request.
+        response.headers["Connection"] = "close"
+    return response
+
+
+def handle_unexpected(error: Exception) -> Response:
+    """HTTP 500: logged with where it happened, answered with nothing but the number under which it was logged.
+
+    A database error's text can show rows, so of those only the kind is logged.
+    """
+    shown = {"error": type(error).__name__, "where": "".join(traceback.format_tb(error.__traceback__)[-6:])}
+    if isinstance(error, SQLAlchemyError):
+        log.error("request failed in the database", extra=shown)
+    else:
+        log.error("request failed", extra=shown, exc_info=error)
+    number = g.get("request_id", "")
+    if request.path.startswith(V1):
+        return problem(500, f"unexpected failure; logged as {number}")
+    retryable = isinstance(error, SQLAlchemyError) or (isinstance(error, WaihuError) and error.retryable)
+    advice = "数据库暂时不可用，什么都没有改变，请稍后重试" if retryable else "系统异常"
+    return failure(FAILURE_CODE, f"{advice}（请求编号 {number}）", status=500)
+
+
+def problem(status: int, detail: str) -> Response:
+    """RFC 9457."""
+    document = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
+    response = answer(document, status)
+    response.mimetype = PROBLEM
+    return response

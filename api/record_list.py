@@ -1,0 +1,141 @@
+"""records/list: what may be asked, and the rows that answer it (callcenter-api.md, section 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, func, or_, select
+
+from api.fields import Fields
+from api.moments import printed
+from api.task_list import LAST_PAGE, LONGEST_PAGE
+from shared import numbers
+from shared.errors import NumberError
+from shared.lifecycle import CallState
+from shared.schema import calls, tasks
+
+CALL_TYPES = {"01": "呼入", "02": "AI 外呼", "03": "人工外呼"}
+DEFAULT_PAGE, DEFAULT_SIZE = 1, 10
+LONGEST_CALL_SECONDS = 2**31 - 1
+"""The width of the column; no call lasts so long."""
+LISTED = (CallState.ENDED, CallState.LOST, CallState.REFUSED)
+"""The states that shared.lifecycle.Call.listed names, and ix_calls_listed holds."""
+
+_columns = calls.c
+
+
+@dataclass(frozen=True)
+class RecordQuery:
+    """Bounds are inclusive, times milliseconds since 1970; None means any."""
+
+    call_type: str
+    page: int = DEFAULT_PAGE
+    size: int = DEFAULT_SIZE
+    identity: str | None = None
+    telephone: numbers.Dialable | None = None
+    extnum: str | None = None
+    called_from: int | None = None
+    called_to: int | None = None
+    seconds_from: int | None = None
+    seconds_to: int | None = None
+
+
+def read_query(fields: Fields) -> RecordQuery:
+    """The query in a request. Raises ParameterError that names every field that is wrong."""
+    call_type = fields.choice("callType", CALL_TYPES)
+    page = fields.integer("pageNum", low=1, high=LAST_PAGE)
+    size = fields.integer("pageSize", low=1, high=LONGEST_PAGE)
+    identity, extnum = fields.text("uuid"), fields.text("extnum")
+    telephone = _telephone(fields)
+    called_from, called_to = fields.moments("calloutTimeStart", "calloutTimeEnd")
+    seconds_from, seconds_to = fields.integers("timeLenStart", "timeLenEnd", low=0, high=LONGEST_CALL_SECONDS)
+    fields.done()
+    return RecordQuery(
+        call_type,
+        page or DEFAULT_PAGE,
+        size or DEFAULT_SIZE,
+        identity,
+        telephone,
+        extnum,
+        called_from,
+        called_to,
+        seconds_from,
+        seconds_to,
+    )
+
+
+def _telephone(fields: Fields) -> numbers.Dialable | None:
+    given = fields.text("telephone")
+    if given is None:
+        return None
+    try:
+        return numbers.parse(given)
+    except NumberError:
+        fields.problem("telephone", "不是有效的号码：应为 3 到 20 位数字，可带前导 +")
+        return None
+
+
+def find(
+    connection: Connection, query: RecordQuery, zone: ZoneInfo, url_of: Callable[[str], str]
+) -> tuple[int, list[dict[str, Any]]]:
+    """How many records match, and one page of them as the document shows them, newest first.
+
+    ``url_of`` makes the wavFileUrl of a recording's name.
+    """
+    conditions = _conditions(query)
+    total = connection.execute(select(func.count()).select_from(calls).where(*conditions)).scalar_one()
+    page = (
+        select(calls, tasks.c.ticket_no, tasks.c.username)
+        .select_from(calls.outerjoin(tasks, tasks.c.batch_id == _columns.batch_id))
+        .where(*conditions)
+        .order_by(_columns.created_at.desc(), _columns.uuid.desc())
+    )
+    rows = connection.execute(page.limit(query.size).offset((query.page - 1) * query.size))
+    return total, [shown(row, zone, url_of) for row in rows.mappings()]
+
+
+def _conditions(query: RecordQuery) -> list[ColumnElement[bool]]:
+    conditions = [_columns.call_type == query.call_type, _columns.state.in_(LISTED)]
+    if query.identity is not None:
+        # Said in full, so that the partial unique index on call_id serves the second half.
+        theirs = and_(_columns.call_id == query.identity, _columns.call_id != "")
+        conditions.append(or_(_columns.uuid == query.identity, theirs))
+    if query.telephone is not None:
+        conditions.append(_columns.number == query.telephone.number)
+        if query.telephone.exten:
+            conditions.append(_columns.exten == query.telephone.exten)
+    if query.extnum is not None:
+        conditions.append(_columns.extnum == query.extnum)
+    bounds = (
+        (_columns.created_at, query.called_from, query.called_to),
+        (_columns.time_len, query.seconds_from, query.seconds_to),
+    )
+    for column, low, high in bounds:
+        if low is not None:
+            conditions.append(column >= low)
+        if high is not None:
+            conditions.append(column <= high)
+    return conditions
+
+
+def shown(row: RowMapping, zone: ZoneInfo, url_of: Callable[[str], str]) -> dict[str, Any]:
+    """A row of ``calls`` with its task's ticket_no and username, as records/list shows it."""
+    return {
+        "uuid": row["uuid"],
+        "telephone": row["telephone"],
+        "callType": row["call_type"],
+        "calloutTime": printed(row["created_at"], zone),
+        "answeredTime": printed(row["answered_at"], zone),
+        "callEndTime": printed(row["ended_at"], zone),
+        "hangupCause": row["hangup_cause"],
+        "wavFileUrl": url_of(row["wav_file"]) if row["wav_file"] else "",
+        "dialogue": [{"role": turn["role"], "content": turn["content"]} for turn in row["dialogue"] or ()],
+        "extnum": row["extnum"],
+        "timeLen": row["time_len"],
+        "batchId": row["batch_id"],
+        "ticketNo": row["ticket_no"],
+        "username": row["username"],
+    }

@@ -1,0 +1,53 @@
+"""records/list and the recordings themselves (callcenter-api.md, section 2; reading.md, "Recordings")."""
+
+from __future__ import annotations
+
+from flask import Response, request, send_file
+
+from api import record_documents, record_list
+from api.body import decode_object, read_json
+from api.envelope import PARAMETER_CODE, answer, failure, success_code
+from api.fields import Fields
+from api.house import House, house
+from api.keys import recording_url
+from api.routes import PREFIX, Route
+from shared.database import reading
+from shared.errors import RecordingPathError
+from shared.recordings import resolve
+
+
+def list_records() -> Response:
+    """One page of call records, newest first."""
+    at = house()
+    query = record_list.read_query(Fields(decode_object(read_json(request)), at.settings.timezone))
+    with reading(at.engine) as connection:
+        total, rows = record_list.find(connection, query, at.settings.timezone, lambda name: wav_url(at, name))
+    code = success_code(at.settings.success_code, example=0)
+    return answer({"total": total, "rows": rows, "code": code, "msg": None})
+
+
+def wav_url(at: House, name: str) -> str:
+    """The wavFileUrl of a recording."""
+    return recording_url(at.settings.public_url, name, at.settings.api_keys, at.clock.now_ms())
+
+
+def send_recording() -> Response:
+    """A recording, whole or the range asked for; never a file that is no recording."""
+    at = house()
+    name = request.args.get("filename", "")
+    try:
+        path = resolve(at.settings.recordings_dir, name)
+    except (RecordingPathError, ValueError):
+        message = "filename 应形如 ai_call/yyyy/MM/dd/HH/<uuid>.wav，即通话记录中 wavFileUrl 所给的名称"
+        return failure(PARAMETER_CODE, message, status=400)
+    if not path.is_file():
+        return failure(404, "录音文件不存在，可能尚未生成，或已过保存期", status=404)
+    response = send_file(path, mimetype="audio/wav", conditional=True, download_name=path.name, max_age=0)
+    response.headers["Cache-Control"] = "private, no-cache"
+    return response
+
+
+ROUTES = (
+    Route(PREFIX + "/aicall/records/list", "POST", list_records, record_documents.LIST, alias="/aicall/records/list"),
+    Route("/recordings/files", "GET", send_recording, record_documents.RECORDING, alias=PREFIX + "/recordings/files"),
+)

@@ -1,0 +1,95 @@
+"""What happens to a ticket that was sent before (reading.md, "Sent twice"). The rule is pure; the lookup is one query."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+from sqlalchemy import Connection, text
+
+from api.envelope import FieldProblem, ParameterError
+from api.tickets import CheckedTicket
+from shared.database import is_postgresql
+from shared.lifecycle import FINAL_TASKS
+
+# The array is an expression, so PostgreSQL always takes the index on ticket_no, however its statistics stand.
+_POSTGRESQL = text(
+    "SELECT ticket_no, batch_id, digest, state, created_at FROM tasks"
+    " WHERE ticket_no = ANY (ARRAY(SELECT json_array_elements_text(CAST(:numbers AS json)))::varchar[])"
+)
+_SQLITE = text(
+    "SELECT ticket_no, batch_id, digest, state, created_at FROM tasks"
+    " WHERE ticket_no IN (SELECT value FROM json_each(:numbers))"
+)
+
+
+class Known(msgspec.Struct, frozen=True):
+    """A task that a ticket may be a repetition of."""
+
+    ticket_no: str
+    batch_id: int
+    digest: bytes
+    live: bool
+    created_at: int
+
+
+@dataclass
+class Plan:
+    """What to do with a batch: ``places`` says for each ticket which existing task it is, or which of ``fresh``."""
+
+    places: list[tuple[int | None, int]] = field(default_factory=list)
+    fresh: list[CheckedTicket] = field(default_factory=list)
+
+    def batch_ids(self, fresh_ids: Sequence[int]) -> list[int]:
+        """The batchId of each ticket, in the order of the tickets."""
+        return [fresh_ids[index] if existing is None else existing for existing, index in self.places]
+
+
+def find(connection: Connection, tickets: Sequence[CheckedTicket]) -> list[Known]:
+    """Every task that has the ticketNo of one of ``tickets``."""
+    ticket_nos = msgspec.json.encode([ticket.ticket.ticket_no for ticket in tickets]).decode()
+    query = _POSTGRESQL if is_postgresql(connection) else _SQLITE
+    rows = connection.execute(query, {"numbers": ticket_nos})
+    return [Known(row[0], row[1], bytes(row[2]), row[3] not in FINAL_TASKS, row[4]) for row in rows]
+
+
+def plan(tickets: Sequence[CheckedTicket], known: Iterable[Known], since: int) -> Plan:
+    """Settles a batch, ticket by ticket in order.
+
+    A ticket with the same body as a task that is live, or was created after ``since``, is that task; one whose
+    ticketNo belongs to a live task with another body, or stood earlier in the batch with another body, is an error.
+    Raises ParameterError that names every such ticket.
+    """
+    same: dict[tuple[str, bytes], int] = {}
+    live: dict[str, int] = {}
+    for task in sorted(known, key=lambda task: (task.live, task.created_at)):
+        if task.live or task.created_at > since:
+            same[task.ticket_no, task.digest] = task.batch_id
+        if task.live:
+            live[task.ticket_no] = task.batch_id
+    earlier: dict[str, int] = {}
+    made, problems = Plan(), []
+    fresh_of: dict[tuple[str, bytes], int] = {}
+    for index, ticket in enumerate(tickets):
+        ticket_no = ticket.ticket.ticket_no
+        key = (ticket_no, ticket.digest)
+        if key in same:
+            made.places.append((same[key], 0))
+        elif key in fresh_of:
+            made.places.append((None, fresh_of[key]))
+        elif ticket_no in live:
+            problems.append(_conflict(index, f"任务 {live[ticket_no]} 尚未结束"))
+        elif ticket_no in earlier:
+            problems.append(_conflict(index, f"本次提交的第 {earlier[ticket_no] + 1} 条"))
+        else:
+            earlier[ticket_no], fresh_of[key] = index, len(made.fresh)
+            made.places.append((None, len(made.fresh)))
+            made.fresh.append(ticket)
+    if problems:
+        raise ParameterError(problems)
+    return made
+
+
+def _conflict(index: int, holder: str) -> FieldProblem:
+    return FieldProblem(index, "ticketNo", f"工单编号已被占用（{holder}），且内容不同")

@@ -1,0 +1,78 @@
+"""calltask/list: what may be asked, and the rows that answer it (callcenter-api.md, section 3)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, RowMapping, func, select
+
+from api.fields import MAX_LONG, MIN_LONG, Fields
+from shared.lifecycle import STATUS_TEXT, TaskState
+from shared.schema import tasks
+
+LONGEST_PAGE = 500
+LAST_PAGE = 500
+"""Both from reading.md; together they bound what OFFSET must skip to 250,000 rows."""
+TASK_TYPE = 1
+
+_columns = tasks.c
+
+
+@dataclass(frozen=True)
+class TaskQuery:
+    """Bounds are inclusive, times milliseconds since 1970; None means any."""
+
+    page: int
+    size: int
+    batch_id: int | None
+    created_from: int | None
+    created_to: int | None
+
+
+def read_query(fields: Fields) -> TaskQuery:
+    """The query in a request. Raises ParameterError that names every field that is wrong."""
+    page = fields.integer("pageNum", low=1, high=LAST_PAGE, required=True)
+    size = fields.integer("pageSize", low=1, high=LONGEST_PAGE, required=True)
+    batch_id = fields.integer("batchId", low=MIN_LONG, high=MAX_LONG)
+    created_from, created_to = fields.moments("createTimeStart", "createTimeEnd")
+    fields.done()
+    return TaskQuery(page or 1, size or 1, batch_id, created_from, created_to)
+
+
+def find(connection: Connection, query: TaskQuery) -> tuple[int, list[dict[str, Any]]]:
+    """How many tasks match, and one page of them as the document shows them, newest first."""
+    conditions = _conditions(query)
+    total = connection.execute(select(func.count()).select_from(tasks).where(*conditions)).scalar_one()
+    # Along ix_tasks_created_at; a batch shares one created_at, so batch_id makes the order total.
+    page = select(tasks).where(*conditions).order_by(_columns.created_at.desc(), _columns.batch_id.desc())
+    rows = connection.execute(page.limit(query.size).offset((query.page - 1) * query.size))
+    return total, [shown(row) for row in rows.mappings()]
+
+
+def _conditions(query: TaskQuery) -> list[ColumnElement[bool]]:
+    conditions = []
+    if query.batch_id is not None:
+        conditions.append(_columns.batch_id == query.batch_id)
+    if query.created_from is not None:
+        conditions.append(_columns.created_at >= query.created_from)
+    if query.created_to is not None:
+        conditions.append(_columns.created_at <= query.created_to)
+    return conditions
+
+
+def shown(row: RowMapping) -> dict[str, Any]:
+    """A row of ``tasks`` as calltask/list shows it."""
+    return {
+        "batchId": row["batch_id"],
+        "taskType": TASK_TYPE,
+        "createtime": row["created_at"],
+        "stopTime": row["final_at"],
+        "connected": row["connected"],
+        "ticketNo": row["ticket_no"],
+        "phone": row["phone"],
+        "username": row["username"],
+        "ticketType": row["ticket_type"],
+        "ticketContent": row["ticket_content"],
+        "status": STATUS_TEXT[TaskState(row["state"])],
+    }
