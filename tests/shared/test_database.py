@@ -1,0 +1,193 @@
+"""The database: SQLite shared by several processes, migrations that equal the schema, and errors that hold no data."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from shared import database
+from shared.errors import DatabaseUnavailable
+from shared.schema import metadata
+
+PROCESSES = 4
+INCREMENTS = 50
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'state' / 'waihu.db'}"
+
+
+def pragma(engine: Engine, name: str) -> object:
+    with database.reading(engine) as connection:
+        return connection.execute(text(f"PRAGMA {name}")).scalar()
+
+
+def test_sqlite_writes_ahead_survives_power_loss_and_keeps_foreign_keys(url: str) -> None:
+    engine = database.open_engine(url)
+    assert pragma(engine, "journal_mode") == "wal"
+    assert pragma(engine, "synchronous") == 2  # FULL
+    assert pragma(engine, "foreign_keys") == 1
+    engine.dispose()
+
+
+INCREMENT = """
+import sys
+from sqlalchemy import text
+from shared import database
+engine = database.open_engine(sys.argv[1])
+for _ in range(int(sys.argv[2])):
+    with database.writing(engine) as connection:
+        value = connection.execute(text("SELECT value FROM counter")).scalar()
+        connection.execute(text("UPDATE counter SET value = :value"), {"value": value + 1})
+"""
+
+
+def test_processes_that_read_and_then_write_at_once_lose_nothing(url: str) -> None:
+    engine = database.open_engine(url)
+    with database.writing(engine) as connection:
+        connection.execute(text("CREATE TABLE counter (value INTEGER)"))
+        connection.execute(text("INSERT INTO counter VALUES (0)"))
+    command = [sys.executable, "-c", INCREMENT, url, str(INCREMENTS)]
+    root = Path(__file__).parents[2]
+    writers = [subprocess.Popen(command, cwd=root, stderr=subprocess.PIPE, text=True) for _ in range(PROCESSES)]
+    errors = [writer.communicate(timeout=100)[1] for writer in writers]
+    assert errors == [""] * PROCESSES
+    with database.reading(engine) as connection:
+        assert connection.execute(text("SELECT value FROM counter")).scalar() == PROCESSES * INCREMENTS
+    engine.dispose()
+
+
+def test_an_exception_leaves_nothing_behind(url: str) -> None:
+    engine = database.open_engine(url)
+    with database.writing(engine) as connection:
+        connection.execute(text("CREATE TABLE t (x INTEGER)"))
+    with pytest.raises(OperationalError), database.writing(engine) as connection:
+        connection.execute(text("INSERT INTO t VALUES (1)")).connection.execute(text("SELECT * FROM nowhere"))
+    with database.reading(engine) as connection:
+        assert connection.execute(text("SELECT count(*) FROM t")).scalar() == 0
+    engine.dispose()
+
+
+def test_a_reader_sees_one_state_and_is_not_held_up_by_a_writer(url: str) -> None:
+    engine = database.open_engine(url)
+    with database.writing(engine) as connection:
+        connection.execute(text("CREATE TABLE t (x INTEGER)"))
+    with database.reading(engine) as reader:
+        assert reader.execute(text("SELECT count(*) FROM t")).scalar() == 0
+        with database.writing(engine) as writer:
+            writer.execute(text("INSERT INTO t VALUES (1)"))
+        assert reader.execute(text("SELECT count(*) FROM t")).scalar() == 0
+    with database.reading(engine) as reader:
+        assert reader.execute(text("SELECT count(*) FROM t")).scalar() == 1
+    engine.dispose()
+
+
+# --- migrations --------------------------------------------------------------------------------------------------------
+
+
+def test_the_migrations_build_exactly_the_schema(url: str) -> None:
+    database.upgrade(url)
+    engine = database.open_engine(url)
+    with database.reading(engine) as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, metadata) == []
+    engine.dispose()
+
+
+def test_migrated_and_created_databases_are_declared_the_same(url: str, tmp_path: Path) -> None:
+    """Partial indexes are what keeps a phone from ringing twice; their conditions are compared word for word."""
+    database.upgrade(url)
+    created = f"sqlite:///{tmp_path / 'created.db'}"
+    engine = database.open_engine(created)
+    with engine.begin() as connection:
+        metadata.create_all(connection)
+    engine.dispose()
+    assert indexes(url) == indexes(created)
+    assert "uq_calls_live_number" in indexes(url)
+    for table in metadata.tables:
+        assert columns(url, table) == columns(created, table)
+
+
+def rows(url: str, statement: str) -> list[tuple[object, ...]]:
+    engine = database.open_engine(url)
+    with database.reading(engine) as connection:
+        found = [tuple(row) for row in connection.execute(text(statement))]
+    engine.dispose()
+    return found
+
+
+def indexes(url: str) -> dict[str, str]:
+    found = rows(url, "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL")
+    return {str(name): " ".join(str(sql).replace('"', "").split()).replace("( ", "(") for name, sql in found}
+
+
+def columns(url: str, table: str) -> list[tuple[object, ...]]:
+    """Name, type, whether null is allowed, default, and place in the primary key."""
+    return [row[1:] for row in rows(url, f"PRAGMA table_info({table})")]
+
+
+def test_upgrading_again_finds_nothing_to_do(url: str) -> None:
+    database.upgrade(url)
+    database.upgrade(url)
+    engine = database.open_engine(url)
+    database.require_current(engine)
+    engine.dispose()
+
+
+def test_processes_that_upgrade_at_once_wait_for_one_another(url: str) -> None:
+    code = "import sys; from shared import database; database.upgrade(sys.argv[1])"
+    root = Path(__file__).parents[2]
+    started = [
+        subprocess.Popen([sys.executable, "-c", code, url], cwd=root, stderr=subprocess.PIPE, text=True)
+        for _ in range(3)
+    ]
+    assert [(process.communicate(timeout=100)[1], process.returncode) for process in started] == [("", 0)] * 3
+
+
+def test_a_schema_that_is_not_there_is_named_with_the_fix(url: str) -> None:
+    engine = database.open_engine(url)
+    with pytest.raises(DatabaseUnavailable, match="waihu db upgrade"):
+        database.require_current(engine)
+    engine.dispose()
+
+
+def test_a_database_that_is_away_is_named_without_its_password() -> None:
+    engine = database.open_engine("postgresql://waihu:hunter2@127.0.0.1:1/waihu")
+    with pytest.raises(DatabaseUnavailable, match="WAIHU_DATABASE_URL") as raised:
+        database.require_current(engine)
+    assert "hunter2" not in str(raised.value)
+    engine.dispose()
+
+
+# --- errors ------------------------------------------------------------------------------------------------------------
+
+
+def test_an_errors_text_holds_no_customers_data(url: str) -> None:
+    engine = database.open_engine(url)
+    with pytest.raises(DBAPIError) as raised, database.writing(engine) as connection:
+        connection.execute(text("INSERT INTO nowhere VALUES (:phone)"), {"phone": "13800138000"})
+    assert "13800138000" not in str(raised.value)
+    engine.dispose()
+
+
+def test_a_busy_file_is_worth_another_try_and_a_bad_statement_is_not(url: str) -> None:
+    engine = database.open_engine(url)
+    with pytest.raises(OperationalError) as bad, database.reading(engine) as connection:
+        connection.execute(text("SELECT * FROM nowhere"))
+    assert not database.is_transient(bad.value)
+    with database.writing(engine) as connection:
+        connection.execute(text("CREATE TABLE t (x INTEGER)"))
+    with database.writing(engine), engine.connect() as second:
+        second.connection.execute("PRAGMA busy_timeout=1")  # type: ignore[attr-defined]
+        with pytest.raises(OperationalError) as busy:
+            second.begin()
+    assert database.is_transient(busy.value)
+    engine.dispose()
