@@ -2,9 +2,10 @@
 
 import secrets
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from sandbox.cloud.faults import Faults
+from sandbox.cloud.faults import Fault, Faults, Service
 
 _SLOWDOWN = 5.0
 
@@ -14,6 +15,7 @@ class CloudConfig:
     """Times are seconds. `key`: the only accepted API key; None accepts any that is not empty.
 
     `tts_speed` is how many times faster than real time the audio of a synthesis comes after its first chunk.
+    `faults` are switched on at the start; the running cloud's own `faults` can be switched at any time.
     `tts_patience` is how long a synthesis waits for more text before it fails, as the real service does.
     """
 
@@ -26,7 +28,7 @@ class CloudConfig:
     tts_patience: float = 23.0
     chat_first_token: float = 0.12
     chat_token: float = 0.02
-    faults: Faults = field(default_factory=Faults)
+    faults: Mapping[Service, Fault] = field(default_factory=dict)
 
     def slowed(self) -> "CloudConfig":
         """The same with every answer five times as late, and audio no faster than it plays."""
@@ -41,16 +43,13 @@ class CloudConfig:
         )
 
 
-@dataclass(frozen=True, slots=True)
 class CloudState:
     """What all handlers of one running cloud share. `requests` counts `asr`, `tts`, `chat`, `models` and `denied`."""
 
-    config: CloudConfig
-    requests: Counter[str] = field(default_factory=Counter)
-
-    @property
-    def faults(self) -> Faults:
-        return self.config.faults
+    def __init__(self, config: CloudConfig) -> None:
+        self.config = config
+        self.requests: Counter[str] = Counter()
+        self.faults = Faults(config.faults)
 
     def admits(self, authorization: str) -> bool:
         """Whether the value of an Authorization header carries an acceptable key; counts those that don't."""

@@ -9,7 +9,6 @@ from collections import Counter
 from typing import Any
 
 from tornado.httpserver import HTTPServer
-from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler
 
 from sandbox.cloud import aliyun
@@ -21,6 +20,7 @@ from sandbox.cloud.faults import SERVICES, Faults
 __all__ = ["Cloud", "CloudConfig", "serve_cloud"]
 
 _MAX_MESSAGE = 1024 * 1024  # bytes of a WebSocket message or a request's body: half a minute of audio at 16 kHz
+_BACKLOG = 512  # connections that wait to be accepted: every call of a busy media process reconnecting at once
 
 
 class Cloud:
@@ -42,6 +42,11 @@ class Cloud:
     def faults(self) -> Faults:
         """Switch faults on and off here while it runs."""
         return self._state.faults
+
+    @property
+    def live(self) -> int:
+        """How many speech connections are open."""
+        return len(self._sockets)
 
     @property
     def url(self) -> str:
@@ -132,6 +137,7 @@ async def serve_cloud(host: str = "127.0.0.1", port: int = 0, config: CloudConfi
     )
     server = HTTPServer(application, max_body_size=_MAX_MESSAGE)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = bind_sockets(port, host, family=family)
-    server.add_sockets(listening)
-    return Cloud(server, sockets, state, listening[0].getsockname()[:2])
+    listening = socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    listening.setblocking(False)
+    server.add_socket(listening)
+    return Cloud(server, sockets, state, listening.getsockname()[:2])

@@ -1,0 +1,160 @@
+"""The rules behind the stand-in chat."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sandbox.cloud.dialogue import Facts, Reply, facts, intent, reply
+
+PROMPT = (
+    "你是顺风快递的客服，请礼貌简短。\n客户姓名：张三\n公司：顺风快递\n工单内容：宽带无法上网，已派单维修。\n不要编造。"
+)
+
+
+def tool(name: str, **properties: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "function", "function": {"name": name, "parameters": {"type": "object", "properties": properties}}}
+
+
+TOOLS = [
+    tool("hang_up"),
+    tool("do_not_call_again", reason={"type": "string"}),
+    tool("callback_wanted", when={"type": "string"}),
+    tool("tag_outcome", outcome={"type": "string", "enum": ["resolved", "unresolved", "refused", "callback", "other"]}),
+]
+
+
+def ask(said: str, *before: str, tools: list[dict[str, Any]] | None = None) -> Reply:
+    messages = [{"role": "system", "content": PROMPT}, {"role": "assistant", "content": "您好，请问是张三吗？"}]
+    for place, text in enumerate(before):
+        messages.append({"role": ("user", "assistant")[place % 2], "content": text})
+    return reply([*messages, {"role": "user", "content": said}], TOOLS if tools is None else tools)
+
+
+def names(answer: Reply) -> list[str]:
+    return [call.name for call in answer.calls]
+
+
+def test_facts_are_read_from_lines_of_the_prompt() -> None:
+    assert facts(PROMPT) == Facts("张三", "顺风快递", "宽带无法上网，已派单维修")
+    assert facts('- username: 李四\n- ticketContent: "退款未到账"') == Facts("李四", "", "退款未到账")
+    assert facts("没有事实") == Facts()
+
+
+def test_it_opens_with_the_name_and_the_matter() -> None:
+    opening = reply([{"role": "system", "content": PROMPT}]).content
+    assert "张三" in opening
+    assert "顺风快递" in opening
+    assert "宽带无法上网" in opening
+
+
+@pytest.mark.parametrize("said", ["别再打了！", "不要再打电话来了", "你们别老打电话骚扰我", "请不要再给我打电话"])
+def test_who_asks_not_to_be_called_is_promised_so_and_let_go(said: str) -> None:
+    answer = ask(said)
+    assert names(answer) == ["do_not_call_again", "tag_outcome", "hang_up"]
+    assert answer.calls[1].arguments == {"outcome": "refused"}
+    assert "再见" in answer.content
+
+
+@pytest.mark.parametrize(
+    ("said", "when"),
+    [
+        ("晚点再打吧", ""),
+        ("我在开会，明天下午三点再打给我", "明天下午三点"),
+        ("现在没空", ""),
+        ("明天再打", "明天"),
+    ],
+)
+def test_who_wants_a_call_back_gets_one_noted(said: str, when: str) -> None:
+    answer = ask(said)
+    assert names(answer) == ["callback_wanted", "tag_outcome", "hang_up"]
+    assert answer.calls[0].arguments == ({"when": when} if when else {})
+    assert when in answer.content
+
+
+@pytest.mark.parametrize("said", ["再见", "没有了，谢谢", "不用了。", "没有其他问题了，拜拜"])
+def test_goodbye_is_answered_and_the_call_ended(said: str) -> None:
+    answer = ask(said)
+    assert names(answer)[-1] == "hang_up"
+    assert "再见" in answer.content
+
+
+def test_only_what_is_offered_is_called() -> None:
+    assert names(ask("不要再打了", tools=[tool("hang_up")])) == ["hang_up"]
+    assert names(ask("不要再打了", tools=[])) == []
+
+
+def test_arguments_follow_the_tools_own_schema() -> None:
+    offered = [
+        tool("callback_wanted", minutes={"type": "integer"}, note={"type": "string"}),
+        tool("tag_outcome", tags={"type": "array", "items": {"type": "string"}}),
+    ]
+    answer = ask("晚点再打", tools=offered)
+    assert answer.calls[0].arguments == {"minutes": 60, "note": "晚点再打"}
+    assert answer.calls[1].arguments == {"tags": ["callback"]}
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("是的，我是。", "yes"),
+        ("嗯", "yes"),
+        ("你好", "yes"),
+        ("已经修好了", "yes"),
+        ("还没有修好", "unsolved"),
+        ("你是谁啊？", "who"),
+        ("你们什么时候来？", "question"),
+        ("没听清，再说一遍", "not_heard"),
+        ("你打错了", "wrong_person"),
+        ("呃", "unclear"),
+        ("", "unclear"),
+        ("师傅昨天上门看过一次", "statement"),
+    ],
+)
+def test_what_the_customer_means(said: str, meant: str) -> None:
+    assert intent(said) == meant
+
+
+def test_it_comes_to_the_matter_then_asks_for_anything_else() -> None:
+    first = ask("是的").content
+    assert "宽带无法上网" in first
+    second = ask("解决了", "是的", first).content
+    assert "其他问题" in second
+
+
+def test_what_was_not_heard_is_said_again() -> None:
+    assert "您好，请问是张三吗？" in ask("没听清，再说一遍").content
+
+
+def test_a_silent_customer_is_asked_whether_he_listens() -> None:
+    messages = [{"role": "system", "content": PROMPT}, {"role": "assistant", "content": "您好"}]
+    assert "在听吗" in reply(messages).content
+
+
+def test_after_a_tool_it_says_goodbye_only_if_it_has_not_yet() -> None:
+    def after(content: str | None) -> str:
+        call = {"id": "1", "type": "function", "function": {"name": "hang_up", "arguments": "{}"}}
+        messages = [
+            {"role": "user", "content": "再见"},
+            {"role": "assistant", "content": content, "tool_calls": [call]},
+            {"role": "tool", "tool_call_id": "1", "content": "ok"},
+        ]
+        return reply(messages).content
+
+    assert after("好的，再见。") == ""
+    assert "再见" in after(None)
+
+
+def test_content_in_parts_is_read() -> None:
+    messages = [
+        {"role": "assistant", "content": "您好"},
+        {"role": "user", "content": [{"type": "text", "text": "不要再打了"}]},
+    ]
+    assert names(reply(messages, TOOLS))[0] == "do_not_call_again"
+
+
+@given(st.text(max_size=60))
+def test_it_always_has_one_to_three_sentences_to_say(said: str) -> None:
+    content = ask(said).content
+    assert 1 <= sum(content.count(mark) for mark in "。？！") <= 4
