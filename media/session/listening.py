@@ -10,11 +10,11 @@ from media.ears.ears import Ears
 from media.ears.hearing import Hearing
 from media.protocol import events
 from media.session.moments import Moments
+from media.session.ports import SpeechPort
 from media.session.recognition import Recognising
 from media.session.timers import Timers
 from media.session.words import Words
 from media.speech.ports import Recognition, SpeechFailure
-from media.speech.providers import Speech
 from media.turns import Turn, TurnDetector
 
 CHECK_EVERY = 0.25
@@ -50,7 +50,7 @@ class Listening:
         self,
         host: ListeningHost,
         hearing: Hearing,
-        speech: Speech,
+        speech: SpeechPort,
         moments: Moments,
         timers: Timers,
         options: SessionOptions,

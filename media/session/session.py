@@ -16,17 +16,17 @@ from media.legs.leg import RATE, Leg
 from media.playout import Playout
 from media.protocol import events
 from media.protocol.commands import AnyCommand, Tts
-from media.recorder import Closed, Recording
+from media.recorder import Closed
 from media.session.clips import Clips
 from media.session.listening import Listening
 from media.session.moments import Moments, iso
 from media.session.orders import Orders
+from media.session.ports import RecordingPort, SpeechPort
 from media.session.timers import Timers
 from media.session.track import Track
 from media.session.transcript import Transcript
 from media.session.voice import Voice
 from media.session.yielding import Yielding
-from media.speech.providers import Speech
 from media.turns import Turn
 from shared import recordings
 from shared.bus import Briefing
@@ -45,7 +45,7 @@ class Equipment:
     soon: Callable[[Callable[[], None]], object]
     """``loop.call_soon``: runs something after what runs now."""
     hearing: Hearing
-    speech: Speech
+    speech: SpeechPort
     clips: Clips
 
 
@@ -58,7 +58,7 @@ class Session:
         *,
         equipment: Equipment,
         leg: Leg,
-        recording: Recording,
+        recording: RecordingPort,
         options: SessionOptions,
         began: tuple[float, int],
         briefing: Briefing | None = None,

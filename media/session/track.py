@@ -44,6 +44,8 @@ class Track:
         """Whether a file at the far end speaks for it."""
         self.started_at: int | None = None
         """Timeline sample at which it was first heard."""
+        self.told = False
+        """Whether its ``trackStart`` was."""
         self.heard: list[str] = []
         self.heard_ms = 0
 

@@ -211,9 +211,16 @@ class Voice:
                 self._feed.advance(track)
 
     def _play_started(self, track: Track, fact: PlayStarted) -> None:
+        """Its first frame left. It is told when it is heard: not before the end of what is heard still."""
         if track.started_at is None:
             track.started_at = fact.sample
-            self._track_start(track, self._moments.ms_at(fact.sample))
+            if len(self._tracks) == 1:
+                self._tell_start(track)
+
+    def _tell_start(self, track: Track) -> None:
+        if track.started_at is not None and not track.told:
+            track.told = True
+            self._track_start(track, self._moments.ms_at(track.started_at))
             self._host.voice_started(track)
 
     def _play_ended(self, track: Track, fact: PlayEnded) -> None:
@@ -239,7 +246,7 @@ class Voice:
             return
         if self.track is track:
             self.track = None
-        if track.started_at is None:
+        if not track.told:
             self._track_start(track, at)
         start = at if track.started_at is None else self._moments.ms_at(track.started_at)
         if track.heard and track.kind == "tts":
@@ -254,6 +261,8 @@ class Voice:
             )
         )
         self._host.voice_ended(track)
+        for following in list(self._tracks.values()):
+            self._tell_start(following)
 
     # --- events ---
 

@@ -1,0 +1,141 @@
+"""Speech that comes late or fails: an error, a fallback, and never silence for ever."""
+
+from __future__ import annotations
+
+from media.protocol import events
+from media.protocol.commands import Tts
+from media.speech.ports import SpeechFailure
+from tests.media.twins import Scene, with_options
+
+
+def silent_scene(**options: object) -> Scene:
+    scene = Scene(with_options(**options))
+    scene.synthesizer.instant = False
+    return scene
+
+
+def test_no_audio_in_time_is_an_error_and_the_cached_fallback_is_spoken() -> None:
+    scene = silent_scene(fallback_text="不好意思，请稍等。")
+    scene.synthesizer.cached.add("不好意思，请稍等。")
+    scene.session.submit(Tts(text="您好", play_id="a"))
+    scene.run(1.4)
+    assert not scene.of(events.Error)
+    scene.run(0.2)
+    error = scene.of(events.Error)[0]
+    assert (error.sender, error.code) == ("tts", 408)
+    assert scene.synthesizer.streams[0].cancelled
+    scene.run(3)
+    assert scene.names == ["answer", "error", "trackStart", "trackEnd"]
+    assert scene.recording.turns == [("assistant", "不好意思，请稍等。", False)]
+
+
+def test_without_a_cached_prompt_the_far_end_plays_a_file() -> None:
+    scene = silent_scene(fallback_text="不好意思", fallback_file="sorry", fallback_file_seconds=4.0)
+    scene.session.submit(Tts(text="您好", play_id="a"))
+    scene.run(2.0)
+    assert scene.leg.files == ["sorry"]
+    scene.run(3.0)
+    assert not scene.of(events.TrackEnd)
+    scene.run(1.5)
+    assert scene.names == ["answer", "error", "trackStart", "trackEnd"]
+
+
+def test_without_any_fallback_the_track_still_ends() -> None:
+    scene = silent_scene()
+    scene.session.submit(Tts(text="您好", play_id="a"))
+    scene.run(2.0)
+    assert scene.names == ["answer", "error", "trackStart", "trackEnd"]
+
+
+def test_a_file_the_far_end_has_not_does_not_hold_the_track() -> None:
+    scene = silent_scene(fallback_file="sorry")
+    scene.leg.has_files = False
+    scene.session.submit(Tts(text="您好", play_id="a"))
+    scene.run(2.0)
+    assert scene.names[-1] == "trackEnd"
+
+
+def test_a_dry_spell_inside_a_text_ends_it_after_what_was_heard() -> None:
+    scene = silent_scene()
+    scene.session.submit(Tts(text="一二三四", play_id="a"))
+    scene.drain()
+    scene.synthesizer.streams[0].speak(2)
+    scene.run(3.0)
+    assert scene.names == ["answer", "trackStart", "error", "trackEnd"]
+    assert scene.of(events.TrackEnd)[0].duration == 400
+    assert scene.of(events.Error)[0].code == 408
+
+
+def test_a_slow_provider_is_no_failure_while_earlier_audio_plays() -> None:
+    scene = silent_scene()
+    scene.session.say("一二三四五六七八九十一二三四五。", play_id="a", more=True)
+    scene.session.say("二。", play_id="a")
+    scene.drain()
+    scene.synthesizer.streams[0].speak()
+    scene.synthesizer.streams[0].done()
+    scene.run(3.0)
+    assert not scene.of(events.Error)
+    scene.synthesizer.streams[1].speak()
+    scene.synthesizer.streams[1].done()
+    scene.run(3.0)
+    assert scene.names == ["answer", "trackStart", "trackEnd"]
+
+
+def test_a_stream_that_waits_for_text_is_not_late() -> None:
+    scene = silent_scene()
+    scene.session.submit(Tts(text="一", play_id="a", streaming=True))
+    scene.drain()
+    scene.synthesizer.streams[0].speak()
+    scene.run(10)
+    assert not scene.of(events.Error)
+
+
+def test_a_provider_that_gives_up_is_an_error_with_its_reason() -> None:
+    scene = silent_scene(fallback_text="稍等")
+    scene.synthesizer.cached.add("稍等")
+    scene.session.submit(Tts(text="您好", play_id="a", auto_hangup=True))
+    scene.drain()
+    scene.synthesizer.streams[0].fail("denied")
+    scene.run(2)
+    assert scene.of(events.Error)[0].code == 500
+    assert "denied" in scene.of(events.Error)[0].error
+    assert scene.session.reason == "autohangup", "a goodbye that failed still ends the call"
+
+
+def test_a_provider_that_is_not_available_is_an_error() -> None:
+    scene = silent_scene()
+    scene.synthesizer.refusing = SpeechFailure("twin", "provider", "no such provider")
+    scene.session.submit(Tts(text="您好", play_id="a"))
+    scene.run(0.1)
+    assert scene.names == ["answer", "error", "trackStart", "trackEnd"]
+
+
+def test_a_text_answered_with_no_audio_is_a_failure() -> None:
+    scene = silent_scene()
+    scene.session.submit(Tts(text="您好", play_id="a"))
+    scene.drain()
+    scene.synthesizer.streams[0].done()
+    scene.run(0.1)
+    assert scene.names == ["answer", "error", "trackStart", "trackEnd"]
+
+
+def test_punctuation_alone_is_silent_and_no_failure() -> None:
+    scene = silent_scene()
+    scene.session.submit(Tts(text="……", play_id="a"))
+    scene.drain()
+    scene.synthesizer.streams[0].done()
+    scene.run(0.1)
+    assert scene.names == ["answer", "trackStart", "trackEnd"]
+
+
+def test_sentences_after_a_failed_one_are_given_up_with_it() -> None:
+    scene = silent_scene(fallback_text="稍等")
+    scene.synthesizer.cached.add("稍等")
+    scene.session.say("一。", play_id="a", more=True)
+    scene.session.say("二。", play_id="a", more=True)
+    scene.drain()
+    scene.synthesizer.streams[0].fail()
+    scene.session.say("三。", play_id="a")
+    scene.run(2)
+    assert scene.recording.turns == [("assistant", "稍等", False)]
+    assert scene.names == ["answer", "error", "trackStart", "trackEnd"]

@@ -1,0 +1,222 @@
+"""A session's beginning, its end, and what a driver may rely on."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from media.audio.errors import OddLengthError
+from media.driver import SessionPort
+from media.protocol import events
+from media.protocol.commands import Hangup, Interrupt, Tts
+from shared import recordings
+from tests.media.twins import Scene, with_options
+
+
+def test_answer_is_the_first_event_and_hangup_the_last() -> None:
+    scene = Scene()
+    scene.session.submit(Tts(text="您好", play_id="a"))
+    scene.run(0.2)
+    scene.session.submit(Hangup(reason="done", initiator="user"))
+    scene.drain()
+    scene.session.submit(Tts(text="再见", play_id="b"))
+    scene.run(1)
+    assert scene.names == ["answer", "trackStart", "trackEnd", "hangup"]
+    end = scene.of(events.Hangup)[0]
+    assert (end.reason, end.initiator, end.track_id) == ("done", "user", "s1")
+    assert end.start_time.endswith("Z")
+    assert scene.leg.hangups == 1
+    assert scene.ended == [scene.session]
+
+
+def test_events_never_come_from_within_submit() -> None:
+    scene = Scene()
+    scene.session.submit(Tts(text="", play_id="a"))
+    assert scene.names == ["answer"]
+    scene.drain()
+    assert scene.names == ["answer", "trackStart", "trackEnd"]
+
+
+def test_the_transcript_begins_and_ends() -> None:
+    scene = Scene()
+    scene.session.submit(Tts(text="您好", play_id="a"))
+    scene.run(1)
+    scene.session.note_tag("callback_wanted", "明天")
+    scene.session.leg_ended("callee_hung_up")
+    scene.session.note_tag("too_late")
+    begin, turn, tag, end = scene.recording.lines
+    assert begin == recordings.Begin(at=scene.session.moments.epoch_ms, call_id="call-1", part=1)
+    assert isinstance(turn, recordings.Turn)
+    assert turn.content == "您好"
+    assert abs(turn.end - turn.start - 400) <= 25
+    assert isinstance(tag, recordings.Tag)
+    assert (tag.name, tag.value) == ("callback_wanted", "明天")
+    assert isinstance(end, recordings.End)
+    assert (end.reason, end.initiator) == ("callee_hung_up", "callee")
+
+
+def test_auto_hangup_waits_until_the_end_was_heard() -> None:
+    scene = Scene(began=False)
+    scene.leg.delay_ms = 0
+    scene.session.start(scene.driver)
+    scene.session.submit(Tts(text="再见", play_id="a", auto_hangup=True))
+    scene.run(0.36)
+    assert len(scene.leg.sent) == 20, "all of it has left"
+    assert not scene.session.over
+    scene.run(0.1)
+    assert scene.session.over
+    assert scene.names == ["answer", "trackStart", "trackEnd", "hangup"]
+    assert scene.of(events.Hangup)[0].reason == "autohangup"
+
+
+def test_auto_hangup_is_kept_by_a_later_text_of_the_same_play_id() -> None:
+    scene = Scene()
+    scene.session.submit(Tts(text="谢谢", play_id="a", auto_hangup=True))
+    scene.session.submit(Tts(text="再见", play_id="a"))
+    scene.run(1)
+    assert scene.session.over
+    assert scene.recording.turns == [("assistant", "谢谢再见", False)]
+
+
+def test_an_interrupted_goodbye_does_not_hang_up() -> None:
+    scene = Scene()
+    scene.session.submit(Tts(text="谢谢您，再见", play_id="a", auto_hangup=True))
+    scene.run(0.3)
+    scene.session.submit(Interrupt())
+    scene.run(2)
+    assert not scene.session.over
+
+
+def test_nobody_speaking_after_a_question_is_silence_on_our_track_once() -> None:
+    scene = Scene()
+    scene.session.submit(Tts(text="好吗", play_id="a", wait_input_timeout=3))
+    scene.run(10)
+    told = scene.of(events.Silence)
+    assert [event.track_id for event in told] == ["serverSideTrack"]
+    assert abs(told[0].duration - 3000) <= 40
+
+
+@pytest.mark.parametrize("given", [2, 2000])
+def test_the_wait_is_seconds_below_1000_and_milliseconds_from_there(given: float) -> None:
+    scene = Scene()
+    scene.session.submit(Tts(text="好", play_id="a", wait_input_timeout=given))
+    scene.run(5)
+    assert abs(scene.of(events.Silence)[0].duration - 2000) <= 40
+
+
+def test_speech_ends_the_wait_for_input() -> None:
+    scene = Scene()
+    scene.session.submit(Tts(text="好", play_id="a", wait_input_timeout=3))
+    scene.run(1)
+    scene.speech_starts()
+    scene.run(10)
+    assert not scene.of(events.Silence)
+
+
+def test_the_next_text_ends_the_wait_for_input() -> None:
+    scene = Scene()
+    scene.session.submit(Tts(text="好", play_id="a", wait_input_timeout=1))
+    scene.run(0.5)
+    scene.session.submit(Tts(text="一二三四五六七八九十", play_id="b"))
+    scene.run(5)
+    assert not scene.of(events.Silence)
+
+
+def test_the_longest_duration_is_announced_and_kept() -> None:
+    scene = Scene(with_options(longest=20.0, polite=5.0))
+    scene.run(14.9)
+    assert scene.names == ["answer"]
+    scene.run(0.2)
+    assert scene.of(events.Other)[0].extra == {"ending": 5}
+    scene.run(5)
+    assert scene.session.reason == "max_duration"
+    assert scene.leg.hangups == 1
+
+
+def test_the_far_end_hanging_up_cuts_what_was_being_said() -> None:
+    scene = Scene()
+    scene.session.submit(Tts(text="一二三四五六七八九十", play_id="a"))
+    scene.run(1.04)
+    scene.session.leg_ended("closed")
+    scene.drain()
+    assert scene.recording.turns == [("assistant", "一二三四五", True)]
+    assert scene.names[-2:] == ["trackEnd", "hangup"]
+    assert scene.leg.hangups == 0
+
+
+def test_words_that_were_not_final_are_kept_at_the_end() -> None:
+    scene = Scene()
+    scene.run(0.5)
+    scene.speech_starts()
+    scene.understood("我在开会")
+    scene.session.leg_ended("closed")
+    assert scene.recording.turns == [("user", "我在开会", False)]
+
+
+def test_a_driver_that_raises_ends_its_own_call() -> None:
+    def react(port: SessionPort, event: events.AnyEvent) -> None:
+        if isinstance(event, events.Answer):
+            raise ZeroDivisionError
+
+    scene = Scene(react=react)
+    scene.run(0.1)
+    assert (scene.session.reason, scene.session.initiator) == ("driver_failed", "error")
+    assert scene.leg.hangups == 1
+
+
+def test_a_drivers_timer_rings_by_the_sessions_clock_and_not_after_the_end() -> None:
+    scene = Scene()
+    rung: list[str] = []
+    scene.session.after(1.0, lambda: rung.append("first"))
+    scene.session.after(2.0, lambda: rung.append("second")).cancel()
+    scene.session.after(3.0, lambda: rung.append("third"))
+    scene.run(0.9)
+    assert rung == []
+    scene.run(0.2)
+    assert rung == ["first"]
+    scene.session.end("stopped", "system")
+    scene.run(5)
+    assert rung == ["first"]
+
+
+def test_the_driver_sees_the_transcript_as_soon_as_the_event() -> None:
+    seen: list[int] = []
+
+    def react(port: SessionPort, event: events.AnyEvent) -> None:
+        if isinstance(event, events.TrackEnd):
+            seen.append(len(port.heard()))
+
+    scene = Scene(react=react)
+    scene.session.submit(Tts(text="您好", play_id="a"))
+    scene.run(1)
+    assert seen == [1]
+
+
+def test_audio_that_is_none_is_refused_and_harms_nothing() -> None:
+    scene = Scene()
+    with pytest.raises(OddLengthError):
+        scene.session.audio(b"\x00", scene.clock.monotonic())
+    scene.run(0.2)
+    assert not scene.session.over
+
+
+def test_both_sides_are_recorded_at_their_place_in_time() -> None:
+    scene = Scene()
+    scene.run(0.5)
+    scene.session.submit(Tts(text="一", play_id="a"))
+    scene.run(0.5)
+    assert abs(scene.recording.said[0][0] - 4000) <= 320
+    assert sum(len(pcm) for _, pcm in scene.recording.said) == 3200
+    assert scene.recording.heard[0][0] <= 160
+
+
+def test_closing_gives_everything_back() -> None:
+    scene = Scene()
+    scene.session.end("stopped", "system")
+    asyncio.run(scene.session.close())
+    assert scene.recognizers.opened[0].closed
+    assert scene.leg.closed
+    assert scene.recording.closed
+    scene.session.audio(bytes(320), scene.clock.monotonic())
+    scene.session.frames_due(scene.clock.monotonic())
