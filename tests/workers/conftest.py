@@ -43,7 +43,8 @@ def open_office(tmp_path: Path, empty_database: Path, redis_url: str) -> Iterato
     offices: list[Office] = []
 
     def open_one(**options: Any) -> Office:
-        office = Office(tmp_path, f"sqlite:///{tmp_path / 'waihu.db'}", redis_url, **options)
+        url = options.pop("redis_url", redis_url)
+        office = Office(tmp_path, f"sqlite:///{tmp_path / 'waihu.db'}", url, **options)
         offices.append(office)
         return office
 

@@ -1,0 +1,226 @@
+"""finish_call: transcript and recording become the record."""
+
+from __future__ import annotations
+
+import os
+import struct
+import wave
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from shared import recordings
+from shared.doorbell import FINISH_CALL
+from shared.recordings import Begin, End, Line, Tag, Turn
+from tests.workers.test_events import dialled, tell
+from tests.workers.twins import Office, cdr
+from workers.record import finish_call
+from workers.sweep import sweep
+
+FRAME = 4
+
+
+def stem(office: Office, uuid: str) -> str:
+    return recordings.stem(uuid, office.call(uuid).created_at, office.settings.timezone)
+
+
+def write_lines(office: Office, uuid: str, lines: Sequence[Line], part: int = 1, tail: bytes = b"") -> Path:
+    path = recordings.part(office.settings.recordings_dir, stem(office, uuid), part, "jsonl")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"".join(map(recordings.encode_line, lines)) + tail)
+    return path
+
+
+def write_wav(office: Office, uuid: str, milliseconds: int, level: int, part: int = 1) -> Path:
+    """A stereo part in which every sample has ``level``."""
+    path = recordings.part(office.settings.recordings_dir, stem(office, uuid), part, "wav")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(2)
+        file.setsampwidth(2)
+        file.setframerate(8000)
+        file.writeframes(struct.pack("<hh", level, -level) * (milliseconds * 8))
+    return path
+
+
+def levels(path: Path, *milliseconds: int) -> list[int]:
+    """The left channel at these times."""
+    with wave.open(str(path)) as file:
+        data = file.readframes(file.getnframes())
+    return [struct.unpack_from("<h", data, at * 8 * FRAME)[0] for at in milliseconds]
+
+
+def talk(at: int) -> list[Line]:
+    return [
+        Begin(at=at, call_id="c", part=1),
+        Turn(role="assistant", content="您好", start=at + 100, end=at + 900),
+        Turn(role="user", content="你好", start=at + 1_000, end=at + 1_500),
+        Tag(at=at + 1_600, name="do_not_call"),
+        Turn(role="assistant", content="再见，祝您", start=at + 1_700, end=at + 2_500, cut=True),
+        End(at=at + 2_600, reason="hangup", initiator="callee"),
+    ]
+
+
+def test_what_was_heard_becomes_the_record_and_ends_the_call(office: Office) -> None:
+    uuid = dialled(office)
+    tell(office, uuid, "firstAnswer")
+    began = office.now + 500
+    write_lines(office, uuid, talk(began))
+    write_wav(office, uuid, 2_600, 7)
+    office.advance(4)
+    finish_call(office.house, uuid)
+    call = office.call(uuid)
+    assert call.dialogue == [
+        {"role": "assistant", "content": "您好"},
+        {"role": "user", "content": "你好"},
+        {"role": "assistant", "content": "再见，祝您"},
+    ]
+    assert call.tags == [{"name": "do_not_call", "value": "", "at": began + 1_600}]
+    assert call.wav_file == f"{stem(office, uuid)}.wav"
+    assert (call.state, call.ended_at, call.time_len, call.closed_at) == ("ended", began + 2_600, 3, None)
+    task = office.task(call.batch_id)
+    assert (task.state, task.connected) == ("completed", True)
+    tell(office, uuid, "cdr", pay_load=cdr(1, 2_700))
+    assert office.call(uuid).closed_at == office.now
+
+
+def test_finishing_again_changes_nothing_and_rings_for_no_other(office: Office) -> None:
+    uuid = dialled(office)
+    tell(office, uuid, "firstAnswer")
+    write_lines(office, uuid, talk(office.now))
+    write_wav(office, uuid, 100, 7)
+    finish_call(office.house, uuid)
+    first = office.call(uuid)
+    finish_call(office.house, uuid)
+    assert office.call(uuid) == first
+    assert office.bell.take(FINISH_CALL) == []
+
+
+def test_a_call_without_files_gets_an_empty_record_that_a_later_run_amends(office: Office) -> None:
+    uuid = dialled(office)
+    tell(office, uuid, "firstAnswer")
+    tell(office, uuid, "cdr", pay_load=cdr(1, 2_000))
+    finish_call(office.house, uuid)
+    call = office.call(uuid)
+    assert (call.dialogue, call.tags, call.wav_file, call.state) == ([], [], "", "ended")
+    write_lines(office, uuid, talk(office.now)[:3])
+    finish_call(office.house, uuid)
+    assert len(office.call(uuid).dialogue) == 2
+    assert office.call(uuid).media_ended_at is None
+    write_lines(office, uuid, talk(office.now))
+    finish_call(office.house, uuid)
+    assert len(office.call(uuid).dialogue) == 3
+    assert office.call(uuid).closed_at == office.now
+
+
+def test_a_record_survives_its_files(office: Office) -> None:
+    uuid = dialled(office)
+    tell(office, uuid, "firstAnswer")
+    path = write_lines(office, uuid, talk(office.now))
+    finish_call(office.house, uuid)
+    path.unlink()
+    finish_call(office.house, uuid)
+    assert len(office.call(uuid).dialogue) == 3
+
+
+def test_a_transcript_cut_by_a_crash_keeps_its_whole_lines(office: Office) -> None:
+    uuid = dialled(office)
+    tell(office, uuid, "firstAnswer")
+    write_lines(office, uuid, talk(office.now)[:2], tail=b'{"type":"turn","role":"us')
+    finish_call(office.house, uuid)
+    assert office.call(uuid).dialogue == [{"role": "assistant", "content": "您好"}]
+    assert office.call(uuid).state == "answered"
+
+
+def test_parts_are_laid_on_one_timeline(office: Office) -> None:
+    uuid = dialled(office)
+    tell(office, uuid, "firstAnswer")
+    at = office.now
+    write_lines(office, uuid, [Begin(at=at, call_id="c", part=1), turn("一", at + 10)])
+    write_lines(office, uuid, [Begin(at=at + 3_000, call_id="c", part=2), turn("三", at + 3_500)], part=2)
+    last = [
+        Begin(at=at + 1_000, call_id="c", part=3),
+        turn("二", at + 1_100),
+        End(at=at + 4_000, reason="", initiator="callee"),
+    ]
+    write_lines(office, uuid, last, part=3)
+    whole = write_wav(office, uuid, 1_500, 100)
+    write_wav(office, uuid, 500, 200, part=2)
+    write_wav(office, uuid, 1_000, 300, part=3)
+    for _ in range(2):  # joined again, the whole is its own first part
+        finish_call(office.house, uuid)
+        assert levels(whole, 0, 999, 1_000, 1_999, 2_000, 2_999, 3_000, 3_499) == [100, 100, 300, 300, 0, 0, 200, 200]
+        with wave.open(str(whole)) as file:
+            assert (file.getnframes(), file.getnchannels(), file.getframerate()) == (3_500 * 8, 2, 8000)
+    call = office.call(uuid)
+    assert [turn["content"] for turn in call.dialogue] == ["一", "二", "三"]
+    assert (call.ended_at, call.time_len) == (at + 4_000, 4)
+    assert list(whole.parent.glob("*.tmp")) == [] == list(whole.parent.glob(".*"))
+
+
+def turn(content: str, start: int) -> Turn:
+    return Turn(role="user", content=content, start=start, end=start + 50)
+
+
+def test_a_first_part_without_sound_or_words_does_not_hide_the_second(office: Office) -> None:
+    uuid = dialled(office)
+    tell(office, uuid, "firstAnswer")
+    write_lines(office, uuid, [])
+    write_lines(office, uuid, talk(office.now), part=2)
+    write_wav(office, uuid, 200, 9, part=2)
+    finish_call(office.house, uuid)
+    call = office.call(uuid)
+    assert len(call.dialogue) == 3
+    assert levels(office.settings.recordings_dir / call.wav_file, 0, 199) == [9, 9]
+
+
+@pytest.mark.parametrize("told", [0, 800, 0xFFFFFFFF])
+def test_a_header_that_a_crash_left_behind_is_repaired(office: Office, told: int) -> None:
+    uuid = dialled(office)
+    tell(office, uuid, "firstAnswer")
+    write_lines(office, uuid, talk(office.now))
+    path = write_wav(office, uuid, 1_000, 5)
+    raw = bytearray(path.read_bytes()) + b"\x01\x02"  # and half a frame
+    raw[40:44] = struct.pack("<I", told)
+    path.write_bytes(raw)
+    finish_call(office.house, uuid)
+    with wave.open(str(path)) as file:
+        assert file.getnframes() == 8_000
+    assert office.call(uuid).wav_file
+
+
+@pytest.mark.parametrize("content", [b"", b"RIFF", b"\0" * 100, b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0"])
+def test_a_recording_that_is_none_does_not_hold_up_the_record(office: Office, content: bytes) -> None:
+    uuid = dialled(office)
+    tell(office, uuid, "firstAnswer")
+    write_lines(office, uuid, talk(office.now))
+    write_wav(office, uuid, 10, 5).write_bytes(content)
+    finish_call(office.house, uuid)
+    call = office.call(uuid)
+    assert (call.state, len(call.dialogue), call.wav_file) == ("ended", 3, "")
+
+
+def test_unknown_and_malformed_uuids_are_passed_over(office: Office) -> None:
+    finish_call(office.house, "9" * 19)
+    finish_call(office.house, "../../etc/passwd")
+
+
+def test_the_ring_deadline_does_not_end_a_call_that_is_being_recorded(office: Office) -> None:
+    uuid = dialled(office)
+    write_lines(office, uuid, talk(office.now)[:1])
+    path = write_wav(office, uuid, 100, 5)
+    office.advance(60)
+    os.utime(path, (office.now / 1000, office.now / 1000))
+    sweep(office.house)
+    assert office.call(uuid).state == "answered"
+    assert office.phone.hung_up == []
+
+
+def test_the_ring_deadline_ends_a_call_whose_recording_stands_still(office: Office) -> None:
+    uuid = dialled(office)
+    for path in (write_lines(office, uuid, talk(office.now)[:1]), write_wav(office, uuid, 100, 5)):
+        os.utime(path, (office.now / 1000, office.now / 1000))
+    office.advance(60)
+    sweep(office.house)
+    assert office.phone.hung_up == [f"call-{uuid}"]
