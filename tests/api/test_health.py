@@ -71,7 +71,9 @@ def test_a_broker_that_hangs_is_a_503(make_app: Callable[..., Flask], open_port:
     assert (response.status_code, response.json["checks"]["broker"]["ok"]) == (503, False)
 
 
-def test_a_schema_of_another_version_is_a_503_that_names_the_fix(make_app: Callable[..., Flask], redis_url: str) -> None:
+def test_a_schema_of_another_version_is_a_503_that_names_the_fix(
+    make_app: Callable[..., Flask], redis_url: str
+) -> None:
     empty = open_engine("sqlite://")
     response = make_app(engine=empty, redis_url=redis_url).test_client().get("/readyz")
     empty.dispose()

@@ -111,7 +111,18 @@ def test_long_names_and_nul_characters_do_not_lose_an_event(client: FlaskClient,
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"hello", b"{", b"1", b"null", b"{}", b'[{"event_name": "cdr"}, 7]', b'{"event_name": 5}', b"[" * 100_000, b"\xff"],
+    [
+        b"",
+        b"hello",
+        b"{",
+        b"1",
+        b"null",
+        b"{}",
+        b'[{"event_name": "cdr"}, 7]',
+        b'{"event_name": 5}',
+        b"[" * 100_000,
+        b"\xff",
+    ],
 )
 def test_garbage_is_a_400_that_says_what_was_expected(client: FlaskClient, inbox: Any, rung: Any, body: bytes) -> None:
     response = client.post("/api/phone/events", data=body, content_type="application/json")

@@ -161,7 +161,7 @@ def test_a_bad_value_is_refused_in_every_field(
 
 @pytest.mark.parametrize("field", ["ticketNo", "username", "ticketType", "ticketContent"])
 def test_an_emoji_is_kept_in_every_text(client: FlaskClient, ticket: Tickets, stored: Stored, field: str) -> None:
-    text = "🎉👩‍👩‍👧 \\ \t \n \"引号\""
+    text = '🎉👩‍👩‍👧 \\ \t \n "引号"'
     assert post(client, "/api/aicall/createTasks", [ticket(**{field: text})])["code"] == 200
     column = {"ticketNo": "ticket_no", "ticketType": "ticket_type", "ticketContent": "ticket_content"}.get(field, field)
     assert stored()[0][column] == text
@@ -241,9 +241,7 @@ def test_ten_thousand_tickets_are_one_request_and_one_more_is_too_many(
 # --- sent twice ------------------------------------------------------------------------------------------------------
 
 
-def test_the_same_batch_sent_twice_answers_with_the_same_tasks(
-    client: FlaskClient, stored: Stored, rung: Any
-) -> None:
+def test_the_same_batch_sent_twice_answers_with_the_same_tasks(client: FlaskClient, stored: Stored, rung: Any) -> None:
     first = post(client, "/api/aicall/createTasks", CREATE_EXAMPLE)
     assert post(client, "/api/aicall/createTasks", CREATE_EXAMPLE) == first
     assert len(stored()) == 2
@@ -536,7 +534,9 @@ def test_a_failure_at_the_last_step_leaves_nothing(
 
     with writing(engine) as connection:
         connection.execute(text("DROP TABLE idempotency_keys"))
-        connection.execute(text("CREATE VIEW idempotency_keys AS SELECT '' AS key, x'' AS digest, x'' AS response, 0 AS created_at"))
+        connection.execute(
+            text("CREATE VIEW idempotency_keys AS SELECT '' AS key, x'' AS digest, x'' AS response, 0 AS created_at")
+        )
     response = client.post("/api/aicall/createTasks", json=[ticket()], headers={"Idempotency-Key": "k"})
     assert (response.status_code, response.json["code"]) == (500, 500)
     assert stored() == []

@@ -1,0 +1,63 @@
+"""Rows for COPY, read back by the rules of its text format (PostgreSQL manual, COPY, "Text Format")."""
+
+from __future__ import annotations
+
+import re
+
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import Engine
+
+from api.insertion import copy_line, insert_tasks
+from api.tickets import CheckedTicket, Ticket, digest
+from shared.database import writing
+
+_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+_MEANING = {"t": "\t", "n": "\n", "r": "\r"}
+
+texts = st.text(
+    st.characters(blacklist_characters="\0", blacklist_categories=("Cs",)), min_size=1, max_size=12
+) | st.sampled_from(["\\", "\\N", "\\.", "a\tb", "a\r\nb", "\\t", "\\\\t", "a\\"])
+
+
+def unescaped(field: str) -> str:
+    return _ESCAPED.sub(lambda match: _MEANING.get(match[1], match[1]), field)
+
+
+@given(texts, texts, texts, texts)
+def test_every_text_survives_copys_format(ticket_no: str, username: str, ticket_type: str, content: str) -> None:
+    ticket = Ticket(ticket_no, "0571-88001234", username, ticket_type, content)
+    checked = CheckedTicket(ticket, "057188001234", "", digest(ticket))
+    line = copy_line(7, checked, 99)
+    assert line.endswith("\n")
+    assert not {"\n", "\r"} & set(line[:-1])
+    fields = line[:-1].split("\t")
+    assert [unescaped(field) for field in fields] == [
+        "7",
+        ticket_no,
+        "0571-88001234",
+        "057188001234",
+        "",
+        username,
+        ticket_type,
+        content,
+        "\\x" + checked.digest.hex(),
+        "pending",
+        "99",
+        "99",
+        "99",
+    ]
+    assert "\\N" not in fields
+
+
+def test_ids_rise_and_are_never_used_again(engine: Engine) -> None:
+    def some(*numbers: str) -> list[CheckedTicket]:
+        made = (Ticket(number, "13912345678", "n", "t", "c") for number in numbers)
+        return [CheckedTicket(ticket, "13912345678", "", digest(ticket)) for ticket in made]
+
+    with writing(engine) as connection:
+        assert insert_tasks(connection, [], 1) == []
+        first = insert_tasks(connection, some("a", "b"), 1)
+        connection.exec_driver_sql("DELETE FROM tasks")
+        second = insert_tasks(connection, some("c", "d", "e"), 1)
+    assert (first, second) == ([1, 2], [3, 4, 5])

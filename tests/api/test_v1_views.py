@@ -1,0 +1,124 @@
+"""/api/v1: plain HTTP and problem JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import Engine, insert
+
+from shared.clock import FakeClock
+from shared.database import open_engine, writing
+from shared.schema import phone_events
+
+CALL_ID = "bbd910fc-e5fd-11f0-a660-525400eaab18"
+
+
+@pytest.fixture
+def talk(engine: Engine, add_task: Any, add_call: Any, clock: FakeClock) -> tuple[int, str]:
+    """A finished task with two calls, the second of them answered, with its events."""
+    now = clock.now_ms()
+    batch_id = add_task(ticket_no="T9", state="completed", connected=True, final_at=now, attempts=2, caller="0571")
+    add_call(batch_id=batch_id, created_at=now - 90_000)
+    uuid = add_call(
+        batch_id=batch_id,
+        call_id=CALL_ID,
+        created_at=now - 9000,
+        dialing_at=now - 8900,
+        answered_at=now - 5000,
+        ended_at=now,
+        hangup_cause="NORMAL_CLEARING:sip:200",
+        time_len=5,
+        wav_file="ai_call/2025/12/31/12/2512311203580000001.wav",
+        dialogue=[{"role": "assistant", "content": "您好"}, {"role": "user", "content": "好"}],
+        tags=[{"name": "callback_wanted", "value": "明天", "at": now}],
+    )
+    events = [
+        {"event_name": "firstAnswer", "received_at": now - 4990, "event_time": 1767153844421},
+        {"event_name": "cdr", "received_at": now + 10, "event_time": None},
+    ]
+    with writing(engine) as connection:
+        for event in events:
+            body = {"event_name": event["event_name"], "event_time": event.pop("event_time")}
+            connection.execute(
+                insert(phone_events).values(event | {"body": body, "call_uuid": uuid, "applied_at": now})
+            )
+    return batch_id, uuid
+
+
+def test_a_task_comes_with_its_calls(client: FlaskClient, talk: tuple[int, str]) -> None:
+    batch_id, uuid = talk
+    response = client.get(f"/api/v1/tasks/{batch_id}")
+    assert response.status_code == 200
+    body = response.json
+    assert (body["batchId"], body["status"], body["state"], body["attempts"]) == (batch_id, "已完成", "completed", 2)
+    assert body["createdAt"] == "2025-12-31T12:03:58.953+08:00"
+    assert [call["uuid"] for call in body["calls"]][0] == uuid
+    assert len(body["calls"]) == 2
+    assert body["calls"][0]["callId"] == CALL_ID
+
+
+def test_a_call_comes_with_dialogue_tags_and_timeline_by_either_id(client: FlaskClient, talk: tuple[int, str]) -> None:
+    batch_id, uuid = talk
+    body = client.get(f"/api/v1/calls/{uuid}").json
+    assert client.get(f"/api/v1/calls/{CALL_ID}").json == body
+    assert (body["uuid"], body["batchId"], body["ticketNo"], body["state"]) == (uuid, batch_id, "T9", "ended")
+    assert [turn["content"] for turn in body["dialogue"]] == ["您好", "好"]
+    assert body["tags"][0]["name"] == "callback_wanted"
+    assert [(moment["source"], moment["event"], moment["eventTime"]) for moment in body["timeline"]] == [
+        ("waihu", "created", None),
+        ("waihu", "dialing", None),
+        ("waihu", "answered", None),
+        ("phone", "firstAnswer", 1767153844421),
+        ("waihu", "ended", None),
+        ("phone", "cdr", None),
+    ]
+
+
+def test_a_live_call_can_be_looked_at(client: FlaskClient, add_call: Any) -> None:
+    uuid = add_call(state="ringing", ended_at=None)
+    body = client.get(f"/api/v1/calls/{uuid}").json
+    assert (body["state"], body["endedAt"], body["callEndTime"], body["tags"]) == ("ringing", None, "", [])
+
+
+def test_stats_count_by_state(client: FlaskClient, talk: tuple[int, str]) -> None:
+    body = client.get("/api/v1/stats").json
+    assert body["tasks"]["completed"] == 1
+    assert body["tasks"]["pending"] == 0
+    assert body["calls"]["ended"] == 2
+    assert body["unappliedEvents"] == 0
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/api/v1/tasks/1", 404),
+        ("/api/v1/tasks/x", 404),
+        ("/api/v1/tasks/99999999999999999999", 404),
+        ("/api/v1/calls/2512311203580000001", 404),
+        ("/api/v1/calls/a%00b", 404),
+        ("/api/v1/nothing", 404),
+    ],
+)
+def test_what_is_not_there_is_a_problem(client: FlaskClient, path: str, status: int) -> None:
+    response = client.get(path)
+    assert (response.status_code, response.mimetype) == (status, "application/problem+json")
+    body = response.json
+    assert (body["type"], body["status"], body["title"]) == ("about:blank", status, "Not Found")
+
+
+def test_another_method_is_a_problem_that_names_the_right_one(client: FlaskClient) -> None:
+    response = client.post("/api/v1/stats")
+    assert (response.status_code, response.mimetype) == (405, "application/problem+json")
+    assert "GET" in response.headers["Allow"]
+
+
+def test_a_failing_database_is_a_problem_without_details(make_app: Callable[..., Flask]) -> None:
+    empty = open_engine("sqlite://")
+    response = make_app(engine=empty).test_client().get("/api/v1/stats")
+    empty.dispose()
+    assert (response.status_code, response.mimetype) == (500, "application/problem+json")
+    assert "no such table" not in response.text
