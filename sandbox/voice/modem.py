@@ -1,22 +1,18 @@
 """Text as quiet tones inside speech: encode, mix, and decode as a stream (pure; numpy only).
 
-The packets are described in `packets`, their sound in `tones`. A byte is believed only where one tone of each group clearly
+The packets are described in `packets`, their times in `schedule`, their sound in `tones`. A byte is believed only where one tone of each group clearly
 outweighs the others, so that two talkers in one channel, a gap, a wrong rate or byte order give no text rather than a wrong one.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
-from zlib import crc32
 
 import numpy as np
 
-from sandbox.voice.packets import MAX_BODY, MAX_PAYLOAD, MIN_BODY, START, Packet, body_length, parse, symbol_count
-from sandbox.voice.tones import CHORDS, FULL_SCALE, HOPS, SYMBOL_SECONDS, Floats, Frames, Pcm, check_rate, waveforms
-
-_USUAL_PAYLOAD = 4  # bytes: one Chinese character, one emoji, four Latin letters; more when the tones fall behind
-_LAST_TAG = 15
-_HUSH_SECONDS = 0.005  # silence that ends a packet, so that its own last sample completes its analysis
+from sandbox.voice.packets import MAX_BODY, MIN_BODY, START, Packet, body_length, parse
+from sandbox.voice.schedule import schedule
+from sandbox.voice.tones import CHORDS, HOPS, Floats, Frames, Pcm, symbol_samples
 
 _MARK_SHARE = 0.8  # of all energy that a mark's chord must hold; a byte gives a chord at most half
 _TONE_SHARE = 0.75  # of its group's energy that a byte's tone must hold: 4.8 dB above the other three together
@@ -43,40 +39,6 @@ class Heard:
     lost: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Cue:
-    """`packet` sounds from the sample `start` to `end` (exclusive)."""
-
-    packet: Packet
-    start: int
-    end: int
-
-
-@dataclass(frozen=True, slots=True)
-class Schedule:
-    """When each packet of a text sounds, in samples at `rate`; `samples` is the whole length."""
-
-    rate: int
-    samples: int
-    cues: tuple[Cue, ...]
-
-    def render(self, dbfs: float = -27.0) -> Pcm:
-        """The tones as int16 mono, of `dbfs` (RMS re full scale) while they sound."""
-        wave = np.zeros(self.samples, np.float32)
-        table = waveforms(self.rate)
-        width = table.shape[1]
-        for cue in self.cues:
-            for place, symbol in enumerate(cue.packet.symbols()):
-                at = cue.start + _samples(place, self.rate)
-                wave[at : at + width] += table[symbol]
-        pcm: Pcm = np.rint(wave * (10 ** (dbfs / 20) * FULL_SCALE)).astype(np.int16)
-        return pcm
-
-    def character_ends(self) -> tuple[int, ...]:
-        """For each character of the text the sample (exclusive) at which its packet has ended."""
-        return tuple(cue.end for cue in self.cues for _ in cue.packet.text)
-
-
 def encode(
     text: str, rate: int, samples: int | None = None, *, ends: Sequence[int] | None = None, dbfs: float = -27.0
 ) -> Pcm:
@@ -88,50 +50,6 @@ def encode(
     Raises ValueError if `rate` is below 7,000 Hz, `ends` has the wrong length, or `text` has no UTF-8 form.
     """
     return schedule(text, rate, samples, ends=ends).render(dbfs)
-
-
-def schedule(text: str, rate: int, samples: int | None = None, *, ends: Sequence[int] | None = None) -> Schedule:
-    """Place the packets of `text` in time, as `encode` describes; raises as `encode` does."""
-    check_rate(rate)
-    if ends is None:
-        ends = [(place + 1) * (samples or 0) // len(text) for place in range(len(text))]
-    if len(ends) != len(text):
-        raise ValueError(f"expected one end for each of the {len(text)} characters, got {len(ends)}")
-    tag = crc32(text.encode()) & _LAST_TAG
-    free, done = 0, 0
-    cues: list[Cue] = []
-    for number, (piece, due) in enumerate(_pieces(text, ends, rate)):
-        done += len(piece)
-        length = _length(len(piece.encode()), rate)
-        start = max(free, due - length)
-        free = start + length
-        cues.append(Cue(Packet(tag, number & 255, done == len(text), piece), start, free))
-    return Schedule(rate, max(samples or 0, free), tuple(cues))
-
-
-def _pieces(text: str, ends: Sequence[int], rate: int) -> Iterator[tuple[str, int]]:
-    """Cut `text` into payloads, each with the sample it is due at; larger ones as soon as the tones fall behind."""
-    free = at = 0
-    while at < len(text):
-        stop, size = at + 1, len(text[at].encode())
-        while stop < len(text):
-            more = size + len(text[stop].encode())
-            behind = free + _length(size, rate) > ends[stop - 1]
-            if more > (MAX_PAYLOAD if behind else _USUAL_PAYLOAD):
-                break
-            stop, size = stop + 1, more
-        due = ends[stop - 1]
-        free = max(free + _length(size, rate), due)
-        yield text[at:stop], due
-        at = stop
-
-
-def _length(payload: int, rate: int) -> int:
-    return _samples(symbol_count(payload), rate) + round(_HUSH_SECONDS * rate)
-
-
-def _samples(symbols: int, rate: int) -> int:
-    return round(symbols * SYMBOL_SECONDS * rate)
 
 
 def mix(voice: Pcm, tones: Pcm) -> Pcm:
@@ -173,7 +91,7 @@ class Decoder:
 
     def __init__(self, rate: int) -> None:
         self._frames = Frames(rate)
-        self._symbol = _samples(1, rate)
+        self._symbol = symbol_samples(1, rate)
         self._scanned = 0  # frames below this have been searched for marks
         self._marks: list[_Mark] = []  # not yet settled, in order; a start waits for 15 symbols at most
         self._cut: _Cut | None = None

@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import soxr  # type: ignore[import-untyped]
 
-from sandbox.voice import modem
 from sandbox.voice.espeak import speak_timed
+from sandbox.voice.modem import mix
+from sandbox.voice.schedule import schedule
 
 Pcm = npt.NDArray[np.int16]
 
@@ -84,8 +85,8 @@ def utterance(text: str, rate: int, voice: Speaker = ROBOT, seconds: float | Non
         spoken = speak_timed(text, _VOICE_RATE, name, speed, voice.pitch)
     scale = rate / _VOICE_RATE
     length = round(max(wanted, len(spoken.pcm)) * scale)
-    plan = modem.schedule(text, rate, length, ends=[round(end * scale) for end in spoken.ends])
-    pcm = modem.mix(_muffled(spoken.pcm, rate), plan.render(TONES_DBFS))[: plan.samples]
+    plan = schedule(text, rate, length, ends=[round(end * scale) for end in spoken.ends])
+    pcm = mix(_muffled(spoken.pcm, rate), plan.render(TONES_DBFS))[: plan.samples]
     words = tuple(Word(char, end) for char, end in zip(text, plan.character_ends(), strict=True))
     return Utterance(text, rate, pcm, words)
 

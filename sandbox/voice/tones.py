@@ -38,6 +38,11 @@ def check_rate(rate: int) -> None:
         raise ValueError(f"expected a rate of at least {LOWEST_RATE} Hz to carry tones up to 3400 Hz, got {rate}")
 
 
+def symbol_samples(symbols: int, rate: int) -> int:
+    """How long `symbols` last at `rate`."""
+    return round(symbols * SYMBOL_SECONDS * rate)
+
+
 @lru_cache(maxsize=8)  # one table for each rate in use, 120 KiB at 8 kHz
 def waveforms(rate: int) -> Floats:
     """The 256 bytes and the marks X, Y, Z as waves of RMS 1: (259, samples of a symbol)."""

@@ -227,13 +227,6 @@ def test_an_utterance_of_more_packets_than_numbers_is_whole() -> None:
     assert len(pieces) > 256
 
 
-def test_tones_that_fall_behind_catch_up_with_larger_packets() -> None:
-    text = "一二三四五六七八九十" * 4
-    hurried = modem.schedule(text, RATE, samples=RATE * 4)  # ten characters a second
-    assert hurried.samples <= RATE * 4.3
-    assert max(len(cue.packet.text) for cue in hurried.cues) == 2
-
-
 def test_tones_are_quieter_than_the_voice() -> None:
     pcm = modem.encode(SENTENCE, RATE, dbfs=-27)
     loud = pcm[: len(pcm) // 2].astype(float)
