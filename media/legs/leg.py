@@ -26,7 +26,10 @@ class Leg(Protocol):
         """The far end drops what it was sent and has not played. ``ready`` may be False until it has."""
 
     def play_file(self, name: str) -> bool:
-        """Plays a file that lies at the far end, instead of frames; the next ``send`` ends it. False if it cannot."""
+        """Plays a file that lies at the far end, instead of frames. False if this leg cannot."""
+
+    def end_file(self) -> None:
+        """Frames will follow again; ends the file if it still plays."""
 
     def hangup(self) -> None:
         """Ends the call at the far end, and then the transport."""

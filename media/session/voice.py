@@ -207,8 +207,13 @@ class Voice:
     def _file_ended(self) -> None:
         for track in list(self._tracks.values()):
             if track.file_playing:
-                track.file_playing = False
+                self._end_file(track)
                 self._feed.advance(track)
+
+    def _end_file(self, track: Track) -> None:
+        if track.file_playing:
+            track.file_playing = False
+            self._leg.end_file()
 
     def _play_started(self, track: Track, fact: PlayStarted) -> None:
         """Its first frame left. It is told when it is heard: not before the end of what is heard still."""
@@ -235,7 +240,7 @@ class Voice:
         if cut is not None and cut.unheard[1] > cut.unheard[0]:
             self._host.voice_flushed(*cut.unheard)
         track.drop()
-        track.file_playing = False
+        self._end_file(track)
         self.look(now)
         if track.name in self._tracks:  # nothing of it had reached the ledger
             self._finish(track, self._moments.now_ms())

@@ -52,6 +52,7 @@ class LegTwin:
         self.sent: list[bytes] = []
         self.clears = 0
         self.files: list[str] = []
+        self.file_ends = 0
         self.has_files = True
         self.hangups = 0
         self.closed = False
@@ -66,6 +67,9 @@ class LegTwin:
         if self.has_files:
             self.files.append(name)
         return self.has_files
+
+    def end_file(self) -> None:
+        self.file_ends += 1
 
     def hangup(self) -> None:
         self.hangups += 1

@@ -38,6 +38,7 @@ def test_without_a_cached_prompt_the_far_end_plays_a_file() -> None:
     assert not scene.of(events.TrackEnd)
     scene.run(1.5)
     assert scene.names == ["answer", "error", "trackStart", "trackEnd"]
+    assert scene.leg.file_ends == 1, "frames may follow again"
 
 
 def test_without_any_fallback_the_track_still_ends() -> None:
