@@ -1,10 +1,14 @@
-"""Carries events to the callback URL: in order for each call, tried again as a real vendor does, faults included."""
+"""Carries events to the callback URL: in order for each call, tried again as a real vendor does, faults included.
+
+A thread with an event loop of its own does the work: hundreds of events a second cost more time than the audio can spare.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import random
+import threading
 from collections import deque
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
@@ -12,8 +16,8 @@ from typing import Any
 
 import httpx2
 import msgspec
+import uvloop
 
-from sandbox.phone.clock import Clock
 from sandbox.phone.faults import Faults
 from sandbox.phone.settings import PhoneSettings
 
@@ -35,18 +39,17 @@ class Delivery:
     status: int | None = None
     """The HTTP status of the last answer; None if none came."""
     outcome: str = "waiting"
-    """waiting, delivered, given up, lost (a fault), dropped (the phone system was closed first)."""
-    at_ms: int | None = None
+    """waiting, delivered, given up, lost (a fault), dropped (the phone system was closed first), no callback url."""
 
 
 @dataclass(slots=True)
 class Mail:
-    """The events of one call."""
+    """The events of one call. Only the courier's thread writes here; others may read `deliveries`."""
 
     rng: random.Random
     deliveries: list[Delivery] = field(default_factory=list)
     queue: deque[tuple[dict[str, Any], Faults]] = field(default_factory=deque)
-    """What waits for the event before it."""
+    """What waits for the event before it: the few events of one call."""
     held: tuple[dict[str, Any], Faults] | None = None
     """A firstAnswer that waits for the cdr."""
     running: bool = False
@@ -54,25 +57,40 @@ class Mail:
 
 
 class Courier:
-    """Sends events in the background. Made and used inside one event loop; `close` ends every sending."""
+    """Sends events in the background until it is closed."""
 
-    def __init__(self, url: str | None, headers: dict[str, str], settings: PhoneSettings, clock: Clock) -> None:
+    def __init__(self, url: str | None, headers: dict[str, str], settings: PhoneSettings) -> None:
         self._url = url
         self._settings = settings
-        self._clock = clock
         self._tasks: set[asyncio.Task[None]] = set()
         self._client = httpx2.AsyncClient(
             headers={"Content-Type": "application/json", **headers},
-            timeout=httpx2.Timeout(settings.event_timeout, pool=None),
+            timeout=settings.event_timeout,
             limits=httpx2.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS),
             trust_env=False,
         )
+        self._turns = asyncio.Semaphore(MAX_CONNECTIONS)  # the client's own queue slows down with every one who waits
+        self._loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="courier", daemon=True)
+        self._thread.start()
 
     def send(self, mail: Mail, event: dict[str, Any], faults: Faults) -> None:
         """Hand over an event of a call; returns at once."""
+        self._loop.call_soon_threadsafe(self._take, mail, event, faults)
+
+    async def close(self) -> None:
+        """Give up what is not delivered, and end the thread."""
+        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._finish(), self._loop))
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        await asyncio.to_thread(self._thread.join)
+        self._loop.close()
+
+    # ---- what follows runs in the thread
+
+    def _take(self, mail: Mail, event: dict[str, Any], faults: Faults) -> None:
         name = event["event_name"]
-        if faults.loses(name):
-            mail.deliveries.append(Delivery(name, outcome="lost"))
+        if self._url is None or faults.loses(name):
+            mail.deliveries.append(Delivery(name, outcome="no callback url" if self._url is None else "lost"))
             return
         if faults.cdr_before_answer and name == "firstAnswer":
             mail.held = (event, faults)
@@ -82,13 +100,6 @@ class Courier:
         if name == "cdr" and mail.held is not None:
             self._accept(mail, *mail.held)
             mail.held = None
-
-    async def close(self) -> None:
-        """Give up what is not delivered."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._client.aclose()
 
     def _accept(self, mail: Mail, event: dict[str, Any], faults: Faults) -> None:
         if faults.events_shuffled:
@@ -101,7 +112,7 @@ class Courier:
             self._spawn(self._drain(mail))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
+        task = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -123,9 +134,6 @@ class Courier:
             raise
 
     async def _try_all(self, delivery: Delivery, event: dict[str, Any]) -> None:
-        if self._url is None:
-            delivery.outcome = "no callback url"
-            return
         body = msgspec.json.encode(event)
         pause = self._settings.event_retry
         for _ in range(self._settings.event_tries):
@@ -133,20 +141,27 @@ class Courier:
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, MAX_BACKOFF)
             delivery.tries += 1
-            if await self._try(delivery, self._url, body):
+            if await self._try(delivery, body):
                 delivery.outcome = "delivered"
-                delivery.at_ms = self._clock.wall_ms()
                 return
         delivery.outcome = "given up"
         log.warning("an event was given up", extra={"call_id": event["call_id"], "event_name": delivery.event_name})
 
-    async def _try(self, delivery: Delivery, url: str, body: bytes) -> bool:
+    async def _try(self, delivery: Delivery, body: bytes) -> bool:
         """One POST. Only a 2xx is a success: whatever else comes, a vendor sends the event again."""
+        assert self._url is not None, "events without a callback URL are not tried"
         try:
-            answer = await self._client.post(url, content=body)
+            async with self._turns:
+                answer = await self._client.post(self._url, content=body)
         except httpx2.HTTPError as error:
             delivery.status = None
             log.debug("the callback url did not answer", extra={"error": type(error).__name__})
             return False
         delivery.status = answer.status_code
         return answer.is_success
+
+    async def _finish(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._client.aclose()

@@ -9,10 +9,8 @@ import asyncio
 import logging
 import random
 import uuid
-from collections import Counter, OrderedDict, deque
+from collections import Counter, deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
 
 from sandbox.people.directory import Directory, by_number, check_pattern
 from sandbox.people.mouth import Mouth
@@ -25,30 +23,16 @@ from sandbox.phone.courier import Courier, Mail
 from sandbox.phone.faults import NONE, Faults
 from sandbox.phone.line import Line
 from sandbox.phone.refusals import Code, Refusal
-from sandbox.phone.report import audio_report, call_report, refusal_report
+from sandbox.phone.register import Register
+from sandbox.phone.report import audio_report
 from sandbox.phone.settings import PhoneSettings
 from sandbox.phone.talk import Talk
 from shared.phone.wire import StartCall
 
 log = logging.getLogger(__name__)
 
-KEPT_CALLS = 10_000
-"""Ended calls whose reports are kept, the oldest go first: about 10 KB each, so 100 MB at most."""
-
-KEPT_REQUESTS = 200_000
-"""requestIds and numbers of which it is remembered how often they were called."""
-
 MakeLine = Callable[[str, Callable[[bytes], None], Callable[[], None]], Line]
 """Makes the audio socket of a call from its id, the receiver of its audio, and what to call at the first frame sent."""
-
-
-@dataclass(slots=True)
-class RequestNotes:
-    """What was asked for under one requestId."""
-
-    startcalls: int = 0
-    call_ids: list[str] = field(default_factory=list)
-    refusals: list[dict[str, Any]] = field(default_factory=list)
 
 
 class Exchange:
@@ -71,18 +55,14 @@ class Exchange:
         self.faults_by_number: dict[str, Faults] = {}
         """Set at runtime; goes before what the directory says."""
         self.speech = speech
-        self._clock = clock
+        self.clock = clock
         self._courier = courier
         self._make_line = make_line
         self._agenda = Agenda()
-        self._calls: dict[str, Call] = {}
+        self.register = Register()
         self._talking: dict[str, Call] = {}
         self._live: Counter[str] = Counter()
         self._recent: dict[str, deque[float]] = {}
-        self._ended: deque[str] = deque()
-        self._requests: OrderedDict[str, RequestNotes] = OrderedDict()
-        self._attempts: OrderedDict[str, int] = OrderedDict()
-        self._totals: Counter[str] = Counter()
         self._closing: set[asyncio.Task[None]] = set()
         self._open = True
 
@@ -93,32 +73,23 @@ class Exchange:
 
         The phone system knows no repetition: the same requestId again makes another call.
         """
-        notes = self._request_notes(request.request_id)
-        notes.startcalls += 1
-        self._totals["startcalls"] += 1
+        self.register.ask(request.request_id)
         try:
             call = self._place(request)
         except Refusal as refusal:
-            self._totals["refused"] += 1
-            notes.refusals.append({"code": int(refusal.code), "msg": str(refusal), "wall_ms": self._clock.wall_ms()})
+            self.register.refuse(request.request_id, refusal, self.clock.wall_ms())
             raise
-        notes.call_ids.append(call.id)
-        self._totals["placed"] += 1
         self._agenda.at(call.marks[0].at + self.settings.setup, lambda: self._ring(call))
         return call
 
     def find(self, call_id: str) -> Call:
         """The call of this id. Raises Refusal UNKNOWN_CALL or CALL_ENDED."""
-        call = self._calls.get(call_id)
+        call = self.register.find(call_id)
         if call is None:
             raise Refusal(Code.UNKNOWN_CALL, "expected the id of a call that startcall returned; no call has this one")
         if call.state == "ended":
             raise Refusal(Code.CALL_ENDED, "the call has ended; nothing more can be done to it")
         return call
-
-    def known(self, call_id: str) -> Call | None:
-        """The call of this id, also an ended one."""
-        return self._calls.get(call_id)
 
     def talk(self, call_id: str) -> Talk:
         """The talk of an answered call. Raises Refusal UNKNOWN_CALL, CALL_ENDED or NOT_ANSWERED."""
@@ -134,13 +105,9 @@ class Exchange:
             raise Refusal(Code.HANGUP_REFUSED, "hangup failed; the call goes on")
         self._end(call, "robot", "hangup")
 
-    def note(self, call: Call, action: str, parameters: str, code: int, message: str) -> None:
-        """Write a request about a call into its report."""
-        call.note(action, parameters, self._clock.now(), code, message)
-
     def tick(self) -> None:
         """Do all that is due."""
-        now = self._clock.now()
+        now = self.clock.now()
         self._agenda.run(now)
         for call in list(self._talking.values()):
             self._advance(call, now)
@@ -148,9 +115,8 @@ class Exchange:
     async def close(self) -> None:
         """End every call and wait for their sockets to close. No call is placed any more."""
         self._open = False
-        for call in list(self._calls.values()):
-            if call.state != "ended":
-                self._end(call, "phone system", "closed")
+        for call in self.register.live:
+            self._end(call, "phone system", "closed")
         await asyncio.gather(*self._closing)
 
     # ------------------------------------------------------------------------------------------------ faults
@@ -174,50 +140,15 @@ class Exchange:
         self.faults = NONE
         self.faults_by_number.clear()
 
-    # ------------------------------------------------------------------------------------------------ report
-
-    def report(self) -> dict[str, Any]:
-        """Totals and every call, in the order of their placing."""
-        repeated = {request: notes.startcalls for request, notes in self._requests.items() if notes.startcalls > 1}
-        totals = {name: self._totals[name] for name in ("startcalls", "placed", "refused", "answered", "ended")}
-        return {
-            "totals": {**totals, "live": sum(self._live.values()), "talking": len(self._talking), "repeated": repeated},
-            "calls": [self._report(call) for call in self._calls.values()],
-        }
-
-    def report_of(self, key: str) -> dict[str, Any] | None:
-        """The report of a call by its id, or of a requestId's latest call; None if neither is known."""
-        call = self._calls.get(key)
-        if call is not None:
-            return self._report(call)
-        notes = self._requests.get(key)
-        if notes is None:
-            return None
-        known = [call_id for call_id in notes.call_ids if call_id in self._calls]
-        if known:
-            return self._report(self._calls[known[-1]])
-        return refusal_report(key, notes.startcalls, notes.refusals)
-
-    def reset_report(self) -> None:
-        """Forget all ended calls, all counts, and how often each number was called. Live calls go on."""
-        for call_id in self._ended:
-            self._calls.pop(call_id, None)
-        self._ended.clear()
-        self._totals.clear()
-        self._attempts.clear()
-        live = {call.request.request_id for call in self._calls.values()}
-        for request_id in [key for key in self._requests if key not in live]:
-            del self._requests[request_id]
-
     # ------------------------------------------------------------------------------------------------ the way of a call
 
     def _place(self, request: StartCall) -> Call:
         if not self._open:
             raise Refusal(Code.CLOSING, "the phone system is closing; no call is placed any more")
-        now = self._clock.now()
+        now = self.clock.now()
         self._check_limits(request.caller, now)
         name, manner, faults = self.directory.find(request.callee)
-        attempt = _count(self._attempts, request.callee)
+        attempt = self.register.attempt(request.callee)
         if manner.answers == "refused" and not (manner.from_attempt and attempt >= manner.from_attempt):
             raise Refusal(Code.NUMBER_REFUSED, "the number was refused; nothing rang")
         self._recent[request.caller].append(now)
@@ -234,7 +165,7 @@ class Exchange:
             mail=Mail(random.Random(rng.random())),
         )
         self._reach(call, "placed")
-        self._calls[call.id] = call
+        self.register.place(call)
         self._live[request.caller] += 1
         return call
 
@@ -268,7 +199,7 @@ class Exchange:
 
     def _answer(self, call: Call) -> None:
         mark = self._reach(call, "answered")
-        self._totals["answered"] += 1
+        self.register.answer()
         self._push(call, "firstAnswer", mark.wall_ms)
         mouth = Mouth(call.manner.noise_dbfs, phase=call.rng.randrange(1 << 16))
         line = self._make_line(call.id, lambda pcm: self._receive(call, pcm), call.first_frame.set)
@@ -283,7 +214,7 @@ class Exchange:
 
     def _receive(self, call: Call, pcm: bytes) -> None:
         if call.talk is not None:
-            call.talk.receive(pcm, self._clock.now())
+            call.talk.receive(pcm, self.clock.now())
 
     def _advance(self, call: Call, now: float) -> None:
         assert call.talk is not None, "only answered calls talk"
@@ -300,7 +231,7 @@ class Exchange:
             appointment.cancel()
         call.appointments.clear()
         self._live[call.request.caller] -= 1
-        self._totals["ended"] += 1
+        self.register.end(call)
         faults = self.faults_of(call)
         times = call.times(_skew_ms(faults))
         self._courier.send(call.mail, events.cdr(call.id, call.request, times, call.rng), faults)
@@ -309,7 +240,7 @@ class Exchange:
         call.first_frame.set()
 
     def _put_away(self, call: Call) -> None:
-        """Close the socket in the background, write the talk's report, and let the oldest report go."""
+        """Close the socket in the background, and write the talk's report."""
         self._talking.pop(call.id, None)
         if call.talk is not None:
             call.talk.finish()
@@ -319,12 +250,9 @@ class Exchange:
             task = asyncio.get_running_loop().create_task(call.line.close())
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)
-        self._ended.append(call.id)
-        while len(self._ended) > KEPT_CALLS:
-            self._calls.pop(self._ended.popleft(), None)
 
     def _reach(self, call: Call, state: State) -> Mark:
-        mark = Mark(state, self._clock.now(), self._clock.wall_ms())
+        mark = Mark(state, self.clock.now(), self.clock.wall_ms())
         call.marks.append(mark)
         return mark
 
@@ -335,26 +263,9 @@ class Exchange:
         faults = self.faults_of(call)
         self._courier.send(call.mail, events.event(name, call.id, call.request, wall_ms + _skew_ms(faults)), faults)
 
-    def _request_notes(self, request_id: str) -> RequestNotes:
-        notes = self._requests.setdefault(request_id, RequestNotes())
-        while len(self._requests) > KEPT_REQUESTS:
-            self._requests.popitem(last=False)
-        return notes
-
-    def _report(self, call: Call) -> dict[str, Any]:
-        notes = self._requests.get(call.request.request_id) or RequestNotes(1, [call.id])
-        return call_report(call, notes.startcalls, notes.call_ids)
-
 
 _NODE = random.SystemRandom().getrandbits(48) | 1 << 40
 """In place of the machine's address in call ids (RFC 9562, 6.10: the multicast bit set)."""
-
-
-def _count(counts: OrderedDict[str, int], key: str) -> int:
-    counts[key] = counts.get(key, 0) + 1
-    while len(counts) > KEPT_REQUESTS:
-        counts.popitem(last=False)
-    return counts[key]
 
 
 def _skew_ms(faults: Faults) -> int:

@@ -26,6 +26,10 @@ real line; one slow peer must not hold up the others."""
 MAX_MESSAGE_BYTES = 1 << 20
 """The largest message taken from the robot: half a minute of audio at once is no stream."""
 
+MAX_UNREAD_MESSAGES = 256
+"""Five seconds of 20 ms frames: after a stall of this process all that came in time must be readable in one go, or it would
+count as late."""
+
 OPEN_TIMEOUT = 5.0
 CLOSE_TIMEOUT = 1.0
 
@@ -123,6 +127,7 @@ class Line:
                 open_timeout=OPEN_TIMEOUT,
                 close_timeout=CLOSE_TIMEOUT,
                 max_size=MAX_MESSAGE_BYTES,
+                max_queue=MAX_UNREAD_MESSAGES,
             )
         except (OSError, TimeoutError, WebSocketException) as error:
             self.notes.failed += 1

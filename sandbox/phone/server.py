@@ -13,12 +13,12 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from typing import Any
 from urllib.parse import unquote
 
 import msgspec
 from tornado.httpserver import HTTPServer
-from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler
 
 from sandbox.people.directory import DirectoryError
@@ -132,10 +132,10 @@ class CallActionHandler(_Handler):
         except Refusal as refusal:
             code, message = refusal.code, str(refusal)
         mark = requests.mutation_id(document)
-        call = self.exchange.known(call_id)
+        call = self.exchange.register.find(call_id)
         if call is not None:
             action, parameters = document.get("action"), document.get("parameters")
-            self.exchange.note(call, str(action)[:40], str(parameters)[:40], code, message)
+            call.note(str(action)[:40], str(parameters)[:40], self.exchange.clock.now(), code, message)
             if self.exchange.faults_of(call).wrong_echo:
                 mark = WRONG_MARK
         self.send(encode(Reply(code=code, msg=message, client_mutation_id=mark)))
@@ -174,16 +174,16 @@ class ReportHandler(_Handler):
 
     def get(self, key: str | None = None) -> None:
         if not key:
-            self.send_object({**self.exchange.report(), "tick_late_ms": percentiles(self.ticker.lateness)})
+            self.send_object({**self.exchange.register.report(), "tick_late_ms": percentiles(self.ticker.lateness)})
             return
-        report = self.exchange.report_of(unquote(key))
+        report = self.exchange.register.report_of(unquote(key))
         if report is None:
             self.send_object({"error": "no call has this call_id or requestId"}, 404)
         else:
             self.send_object(report)
 
     def delete(self, key: str | None = None) -> None:
-        self.exchange.reset_report()
+        self.exchange.register.forget()
         self.send_object({"ok": True})
 
 
@@ -214,8 +214,8 @@ class PeopleHandler(_Handler):
         self.send_object(self.exchange.directory.table())
 
 
-def serve_http(exchange: Exchange, ticker: Ticker, host: str, port: int) -> tuple[HTTPServer, int]:
-    """Listen on `host`:`port` (0: a free one). Returns the server and its port. Raises OSError if the port is taken."""
+def serve_http(exchange: Exchange, ticker: Ticker, listening: socket.socket) -> HTTPServer:
+    """Answer requests that come in on this listening socket, which must not block."""
     shared = {"exchange": exchange, "ticker": ticker}
     application = Application(
         [
@@ -231,9 +231,8 @@ def serve_http(exchange: Exchange, ticker: Ticker, host: str, port: int) -> tupl
         log_function=lambda handler: None,
     )
     server = HTTPServer(application, max_body_size=requests.MAX_BODY_BYTES)
-    sockets = bind_sockets(port, host)
-    server.add_sockets(sockets)
-    return server, int(sockets[0].getsockname()[1])
+    server.add_socket(listening)
+    return server
 
 
 class _NotFound(_Handler):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlencode
@@ -21,6 +22,10 @@ from sandbox.phone.ticker import Ticker
 from sandbox.scenario import Scenario
 
 log = logging.getLogger(__name__)
+
+
+BACKLOG = 512
+"""Connections that may wait to be taken: every startcall comes on a fresh one, hundreds a second."""
 
 
 class PhoneConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,9 +95,11 @@ class PhoneSystem:
 async def serve_phone(config: PhoneConfig, clock: Clock | None = None) -> PhoneSystem:
     """Start a phone system in this event loop. Raises OSError if the port is taken."""
     clock = clock or SystemClock()
+    listening = socket.create_server((config.host, config.port), backlog=BACKLOG)
+    listening.setblocking(False)
     settings = config.scenario.phone
     speech = EspeakSpeech()
-    courier = Courier(config.with_secret(config.callback_url), config.headers, settings, clock)
+    courier = Courier(config.with_secret(config.callback_url), config.headers, settings)
     audio_url = config.with_secret(config.audio_url)
     exchange = Exchange(
         settings,
@@ -104,10 +111,11 @@ async def serve_phone(config: PhoneConfig, clock: Clock | None = None) -> PhoneS
         lambda call_id, receive, sent: Line(audio_url, config.headers, settings, call_id, receive, sent),
     )
     ticker = Ticker(clock, exchange.tick)
-    http, port = serve_http(exchange, ticker, config.host, config.port)
+    http = serve_http(exchange, ticker, listening)
+    address = f"http://{config.host}:{listening.getsockname()[1]}"
     ticking = asyncio.get_running_loop().create_task(ticker.run())
     ticking.add_done_callback(_report_death)
-    return PhoneSystem(f"http://{config.host}:{port}", exchange, http, ticking, courier, speech)
+    return PhoneSystem(address, exchange, http, ticking, courier, speech)
 
 
 def _report_death(ticking: asyncio.Task[None]) -> None:
