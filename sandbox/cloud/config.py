@@ -15,6 +15,8 @@ class CloudConfig:
     """Times are seconds. `key`: the only accepted API key; None accepts any that is not empty.
 
     `tts_speed` is how many times faster than real time the audio of a synthesis comes after its first chunk.
+    `asr_heartbeat` is after how much audio without a result a task that asked for heartbeats gets one; the real service
+    documents them, but not how often.
     `faults` are switched on at the start; the running cloud's own `faults` can be switched at any time.
     `tts_patience` is how long a synthesis waits for more text before it fails, as the real service does.
     """
@@ -22,6 +24,7 @@ class CloudConfig:
     key: str | None = None
     asr_partial_latency: float = 0.03
     asr_final_latency: float = 0.2
+    asr_heartbeat: float = 1.0
     tts_first_chunk: float = 0.08
     tts_chunk_seconds: float = 0.1
     tts_speed: float = 10.0

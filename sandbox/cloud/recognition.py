@@ -29,6 +29,8 @@ class RecognitionTask:
         self._fault = fault
         self._results: asyncio.Queue[tuple[float, Sentence | None]] = asyncio.Queue(_MAX_WAITING)
         self._sender: asyncio.Task[None] | None = None
+        self._heartbeat = parameters.get("heartbeat") is True
+        self._told_ms = 0  # how much audio had come at the last result
         self._finishing = False
 
     @property
@@ -47,6 +49,8 @@ class RecognitionTask:
             return
         for sentence in self._transcriber.feed(audio):
             self._put(sentence)
+        if self._heartbeat and self._transcriber.milliseconds - self._told_ms >= self._config.asr_heartbeat * 1000:
+            self._put(Sentence(0, "", self._transcriber.milliseconds, 0, (), ended=False))
         if self._fault and self._transcriber.milliseconds >= _INTO_THE_STREAM_MS:
             await self._show(self._fault)
 
@@ -73,6 +77,7 @@ class RecognitionTask:
             self._fault = None
 
     def _put(self, sentence: Sentence) -> None:
+        self._told_ms = self._transcriber.milliseconds
         latency = self._config.asr_final_latency if sentence.ended else self._config.asr_partial_latency
         self._queue(asyncio.get_running_loop().time() + latency, sentence)
 
@@ -96,7 +101,10 @@ class RecognitionTask:
             await self._reporter.event("result-generated", self._result(sentence))
 
     def _result(self, sentence: Sentence) -> Json:
-        """As in the example of "Paraformer server events": `end_time` and `usage` are null until the sentence has ended."""
+        """As in the example of "Paraformer server events": `end_time` and `usage` are null until the sentence has ended.
+
+        A heartbeat is a result without text.
+        """
         words = [
             {"begin_time": word.begin_ms, "end_time": word.end_ms, "text": word.text, "punctuation": word.punctuation}
             for word in sentence.words
@@ -107,7 +115,7 @@ class RecognitionTask:
             "end_time": sentence.end_ms if sentence.ended else None,
             "text": sentence.text,
             "words": words,
-            "heartbeat": False,
+            "heartbeat": not sentence.text,
             "sentence_end": sentence.ended,
         }
         duration = math.ceil(self._transcriber.milliseconds / 1000)

@@ -82,7 +82,10 @@ class SpeechClient:
     async def receive(self) -> Json | bytes:
         async with asyncio.timeout(PATIENCE):
             message = await self.socket.recv()
-        return message if isinstance(message, bytes) else json.loads(message)
+        if isinstance(message, bytes):
+            return message
+        event: Json = json.loads(message)
+        return event
 
     async def event(self) -> Json:
         message = await self.receive()
@@ -91,7 +94,8 @@ class SpeechClient:
 
     async def until(self, *names: str) -> tuple[list[Json], bytes]:
         """Events up to and with the first of `names`, and the audio between them."""
-        events, audio = [], bytearray()
+        events: list[Json] = []
+        audio = bytearray()
         while not events or events[-1]["header"]["event"] not in names:
             message = await self.receive()
             if isinstance(message, bytes):

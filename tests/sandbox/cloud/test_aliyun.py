@@ -89,6 +89,18 @@ def test_audio_without_words_yields_no_text() -> None:
     run(scenario)
 
 
+def test_who_asks_for_heartbeats_gets_them_in_silence_and_nobody_else() -> None:
+    async def scenario(cloud: Cloud) -> None:
+        silence = bytes(8000 * 2 * 3)
+        beats = await recognise(cloud, silence, heartbeat=True)
+        assert [(beat["heartbeat"], beat["text"], beat["sentence_end"]) for beat in beats] == [(True, "", False)] * 3
+        assert await recognise(cloud, silence) == []
+        spoken = await recognise(cloud, utterance("您好。", 8000).pcm.tobytes() + bytes(800), heartbeat=True)
+        assert not any(one["heartbeat"] for one in spoken)
+
+    run(scenario)
+
+
 def test_tts_speaks_whole_sentences_as_text_streams_in() -> None:
     async def scenario(cloud: Cloud) -> None:
         async with speech_client(cloud) as client:
@@ -117,7 +129,9 @@ def test_audio_comes_in_chunks_each_after_its_event() -> None:
             await client.until("task-started")
             await client.say("今天天气很好。")
             await client.finish()
-            kinds, sizes, words = [], [], []
+            kinds: list[str] = []
+            sizes: list[int] = []
+            words: list[Json] = []
             while "task-finished" not in kinds:
                 message = await client.receive()
                 if isinstance(message, bytes):

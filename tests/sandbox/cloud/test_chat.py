@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import httpx2
 import openai
@@ -103,9 +104,8 @@ def test_tools_that_are_not_offered_or_forbidden_are_not_called() -> None:
 def test_a_whole_answer_says_the_same_as_a_streamed_one() -> None:
     async def scenario(cloud: Cloud, client: AsyncOpenAI) -> None:
         streamed = await stream(client, SYSTEM, GREETING, STOP, tools=TOOLS)
-        whole = await client.chat.completions.create(  # type: ignore[call-overload]
-            model="any-model", messages=[SYSTEM, GREETING, STOP], tools=TOOLS
-        )
+        request: Json = {"model": "any-model", "messages": [SYSTEM, GREETING, STOP], "tools": TOOLS}
+        whole: Any = await client.chat.completions.create(**request)
         message = whole.choices[0].message
         assert message.content == streamed.text
         assert [call.function.name for call in message.tool_calls] == ["do_not_call_again", "hang_up"]

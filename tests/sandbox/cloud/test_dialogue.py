@@ -135,7 +135,7 @@ def test_a_silent_customer_is_asked_whether_he_listens() -> None:
 def test_after_a_tool_it_says_goodbye_only_if_it_has_not_yet() -> None:
     def after(content: str | None) -> str:
         call = {"id": "1", "type": "function", "function": {"name": "hang_up", "arguments": "{}"}}
-        messages = [
+        messages: list[dict[str, Any]] = [
             {"role": "user", "content": "再见"},
             {"role": "assistant", "content": content, "tool_calls": [call]},
             {"role": "tool", "tool_call_id": "1", "content": "ok"},
@@ -147,7 +147,7 @@ def test_after_a_tool_it_says_goodbye_only_if_it_has_not_yet() -> None:
 
 
 def test_content_in_parts_is_read() -> None:
-    messages = [
+    messages: list[dict[str, Any]] = [
         {"role": "assistant", "content": "您好"},
         {"role": "user", "content": [{"type": "text", "text": "不要再打了"}]},
     ]

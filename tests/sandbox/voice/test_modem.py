@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sandbox.voice import modem
-from sandbox.voice.modem import Decoder, Heard, Pcm
+from sandbox.voice.modem import Decoder, Heard
 from sandbox.voice.speech import CALLEES, ROBOT, utterance
+from sandbox.voice.tones import Pcm
 
 RATE = 8000
 FRAME = 160
@@ -50,7 +51,8 @@ def mu_law(pcm: Pcm) -> Pcm:
     segment = np.floor(np.log2(clipped)).astype(np.int32) - 7
     step = clipped >> (segment + 3) & 15
     back = ((step << 3) + 132 << segment) - 132
-    return (np.sign(pcm) * back).astype(np.int16)
+    coded: Pcm = (np.sign(pcm) * back).astype(np.int16)
+    return coded
 
 
 @pytest.mark.parametrize("rate", [8000, 11025, 16000, 22050, 24000, 44100, 48000])

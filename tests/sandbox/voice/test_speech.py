@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from sandbox.voice.modem import Decoder, Pcm
+from sandbox.voice.modem import Decoder
 from sandbox.voice.speech import CALLEES, ROBOT, TONES_DBFS, VOICE_DBFS, utterance
+from sandbox.voice.tones import Pcm
 
 TEXT = "您好，请问是张先生吗？我们是快递公司，想跟您核实一下收货地址。"
 
