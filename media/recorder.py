@@ -161,7 +161,8 @@ class Recording:
             else:
                 self._audio_in += piece.size
                 self._audio.append(piece)
-                self._overflowing = False
+                if self._audio_in - self._audio_out < BACKLOG_BYTES // 2:
+                    self._overflowing = False
 
     def _overflow(self) -> None:
         if not self._overflowing:
