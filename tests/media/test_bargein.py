@@ -1,0 +1,248 @@
+"""Barge-in and its reversal."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from media.bargein import Action, BargeIn, BargeInRule, BargeInState, real_words
+
+
+def playing(min_words: int = 1) -> BargeIn:
+    barge = BargeIn(BargeInRule(min_words=min_words))
+    barge.play_started(0.0)
+    return barge
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["嗯", "啊", "哦", "对", "好", "好的", "是的", "行", "嗯嗯", "对对对", "嗯，好的。", "uh-huh", "yeah, ok", "Mm-hmm.", "好的好的", "是的是的，对", "", "。", "OK好的"],
+)  # fmt: skip
+def test_backchannels_are_no_real_words(text: str) -> None:
+    assert real_words(text) == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("不要", 2),
+        ("等一下", 3),
+        ("对不起", 2),
+        ("好像不对", 3),
+        ("嗯不是", 2),
+        ("是谁", 1),
+        ("wait a second", 3),
+        ("yeah but no", 2),
+        ("ok stop", 1),
+        ("嗯 stop", 1),
+        ("行不行", 2),
+        ("喂", 1),
+    ],
+)
+def test_everything_else_counts_per_character_or_word(text: str, count: int) -> None:
+    assert real_words(text) == count
+
+
+def test_the_first_sign_of_speech_pauses() -> None:
+    barge = playing()
+    assert barge.speech_started(1.0) is Action.PAUSE
+    assert barge.state is BargeInState.PAUSED
+    assert barge.deadline == 1.5
+
+
+def test_a_real_word_interrupts_at_once() -> None:
+    barge = playing()
+    barge.speech_started(1.0)
+    assert barge.text("不要") is Action.INTERRUPT
+    assert barge.state is BargeInState.DROPPED
+    assert barge.deadline is None
+
+
+@pytest.mark.parametrize("text", ["嗯", "对对对", "好的", "uh-huh"])
+def test_a_backchannel_lets_our_voice_go_on(text: str) -> None:
+    barge = playing()
+    barge.speech_started(1.0)
+    assert barge.text(text) is None
+    assert barge.poll(1.49) is None
+    assert barge.poll(1.5) is Action.RESUME
+    assert barge.state is BargeInState.PLAY
+
+
+def test_a_cough_lets_our_voice_go_on_as_soon_as_it_ends() -> None:
+    barge = playing()
+    barge.speech_started(1.0)
+    assert barge.speech_ended() is Action.RESUME
+    assert barge.poll(2.0) is None
+
+
+def test_speech_that_goes_on_without_text_interrupts_at_the_verdict() -> None:
+    barge = playing()
+    barge.speech_started(1.0)
+    assert barge.poll(1.5) is Action.INTERRUPT
+
+
+def test_a_single_real_word_below_the_minimum_interrupts_if_speech_goes_on() -> None:
+    barge = playing(min_words=3)
+    barge.speech_started(1.0)
+    assert barge.text("喂") is None
+    assert barge.poll(1.5) is Action.INTERRUPT
+
+
+def test_words_that_come_after_the_resumption_still_interrupt() -> None:
+    barge = playing()
+    barge.speech_started(1.0)
+    barge.speech_ended()
+    assert barge.text("不要") is Action.INTERRUPT
+
+
+def test_more_after_a_backchannel_interrupts() -> None:
+    barge = playing()
+    barge.speech_started(1.0)
+    barge.text("嗯")
+    barge.poll(1.5)
+    assert barge.text("嗯，我不要") is Action.INTERRUPT
+
+
+def test_backchannels_do_not_add_up_to_an_interruption() -> None:
+    barge = playing(min_words=2)
+    for second in range(1, 20):
+        assert barge.speech_started(float(second)) is Action.PAUSE
+        assert barge.text("喂") is None
+        assert barge.text("喂", final=True) is None
+        assert barge.speech_ended() is Action.RESUME
+
+
+def test_a_play_that_must_not_be_interrupted_is_not_even_paused() -> None:
+    barge = BargeIn()
+    barge.play_started(0.0, interruptible=False)
+    assert barge.speech_started(1.0) is None
+    assert barge.text("不要说了") is None
+    assert barge.state is BargeInState.PLAY
+
+
+def test_such_a_play_ends_a_pause() -> None:
+    barge = playing()
+    barge.speech_started(1.0)
+    assert barge.play_started(1.1, interruptible=False) is Action.RESUME
+    assert barge.state is BargeInState.PLAY
+
+
+def test_a_play_that_begins_while_someone_begins_to_speak_is_paused() -> None:
+    barge = BargeIn()
+    assert barge.speech_started(1.0) is None
+    assert barge.play_started(1.3) is Action.PAUSE
+
+
+def test_a_noisy_line_does_not_silence_us_for_ever() -> None:
+    barge = BargeIn()
+    barge.speech_started(1.0)
+    assert barge.play_started(9.0) is None
+    assert barge.state is BargeInState.PLAY
+
+
+def test_nothing_happens_while_we_say_nothing() -> None:
+    barge = BargeIn()
+    assert barge.speech_started(1.0) is None
+    assert barge.text("不要") is None
+    assert barge.speech_ended() is None
+    assert barge.poll(9.0) is None
+    assert barge.state is BargeInState.IDLE
+
+
+def test_after_an_interruption_nothing_more_until_the_next_play() -> None:
+    barge = playing()
+    barge.speech_started(1.0)
+    barge.text("不要")
+    barge.play_ended()
+    assert barge.state is BargeInState.DROPPED
+    assert barge.text("不要再打了") is None
+    barge.speech_ended()
+    barge.play_started(3.0)
+    assert barge.state is BargeInState.PLAY
+
+
+def test_a_play_that_ends_while_paused_ends_the_pause() -> None:
+    barge = playing()
+    barge.speech_started(1.0)
+    barge.play_ended()
+    assert barge.state is BargeInState.IDLE
+    assert barge.poll(2.0) is None
+
+
+def test_impossible_rules_are_refused() -> None:
+    with pytest.raises(ValueError, match="at least one word"):
+        BargeInRule(min_words=0)
+
+
+class Voice(RuleBasedStateMachine):
+    """Any order of events; ``leaving`` is what a session that obeys every action would be doing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.barge = BargeIn()
+        self.now = 0.0
+        self.queued = False
+        self.leaving = False
+        self.paused_at: float | None = None
+
+    def obey(self, action: Action | None) -> None:
+        if action is Action.PAUSE:
+            assert self.leaving, "only what leaves can be paused"
+            self.leaving, self.paused_at = False, self.now
+        elif action is Action.RESUME:
+            assert self.paused_at is not None, "only what was paused can go on"
+            self.leaving, self.paused_at = True, None
+        elif action is Action.INTERRUPT:
+            assert self.queued, "there must be something to interrupt"
+            self.queued = self.leaving = False
+            self.paused_at = None
+
+    @rule(interruptible=st.booleans())
+    def play(self, interruptible: bool) -> None:
+        if self.paused_at is None:
+            self.leaving = True
+        self.queued = True
+        self.obey(self.barge.play_started(self.now, interruptible=interruptible))
+
+    @rule()
+    def play_ends(self) -> None:
+        self.queued = self.leaving = False
+        self.paused_at = None
+        self.barge.play_ended()
+
+    @rule()
+    def speech_starts(self) -> None:
+        self.obey(self.barge.speech_started(self.now))
+
+    @rule()
+    def speech_ends(self) -> None:
+        self.obey(self.barge.speech_ended())
+
+    @rule(text=st.sampled_from(["", "嗯", "好的", "不要", "wait", "嗯等等"]), final=st.booleans())
+    def text(self, text: str, final: bool) -> None:
+        self.obey(self.barge.text(text, final=final))
+
+    @rule(seconds=st.floats(0, 2))
+    def time_goes_on(self, seconds: float) -> None:
+        self.now += seconds
+        self.obey(self.barge.poll(self.now))
+
+    @invariant()
+    def the_state_says_what_our_voice_does(self) -> None:
+        assert self.leaving == (self.barge.state is BargeInState.PLAY)
+        assert (self.paused_at is not None) == (self.barge.state is BargeInState.PAUSED)
+
+    @invariant()
+    def a_pause_has_a_deadline_and_nothing_else_has(self) -> None:
+        assert (self.barge.deadline is not None) == (self.barge.state is BargeInState.PAUSED)
+
+    @invariant()
+    def no_pause_outlives_its_verdict(self) -> None:
+        if self.paused_at is not None:
+            assert self.now - self.paused_at <= 0.5
+
+
+Voice.TestCase.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)
+TestVoice = Voice.TestCase
