@@ -1,0 +1,52 @@
+"""The state directory while a supervisor holds it: its lock, and ``endpoints.json`` for whoever else works there."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from shared.settings import ENDPOINTS_FILE
+
+LOCK_FILE = "up.lock"
+
+
+class StateHeld(Exception):
+    """Another supervisor holds the state directory."""
+
+
+@contextmanager
+def held(state_dir: Path) -> Iterator[None]:
+    """Holds the directory, made if need be; the kernel lets it go when this process ends, however it ends.
+
+    Raises StateHeld with the other's process id, OSError if the directory cannot be written.
+    """
+    state_dir.mkdir(parents=True, exist_ok=True)
+    with (state_dir / LOCK_FILE).open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            raise StateHeld(
+                f"process {lock.read().strip() or '?'} runs a house on {state_dir} already; "
+                "stop it, or set WAIHU_STATE_DIR to another directory"
+            ) from None
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        # Whoever held it before and was killed has left this behind, and it leads nowhere now.
+        (state_dir / ENDPOINTS_FILE).unlink(missing_ok=True)
+        try:
+            yield
+        finally:
+            (state_dir / ENDPOINTS_FILE).unlink(missing_ok=True)
+
+
+def write_endpoints(state_dir: Path, endpoints: Mapping[str, str]) -> None:
+    """Replaces ``endpoints.json`` in one step: a reader sees the old one or the new one, never half of it."""
+    draft = state_dir / f".{ENDPOINTS_FILE}.{os.getpid()}"
+    draft.write_text(json.dumps(dict(endpoints), indent=2) + "\n", encoding="utf-8")
+    draft.replace(state_dir / ENDPOINTS_FILE)
