@@ -144,7 +144,12 @@ class SessionPort(Protocol):
 
 
 class Casting(Protocol):
-    """Chooses who drives a phone call. The media process has one, given at start."""
+    """Chooses who drives a phone call.
+
+    The media process has one: what ``media.agent.casting.open_casting(settings, speech)`` returns (``speech`` a
+    media.speech.providers.Speech, for prompts to be kept warm by ``async def run(self) -> None`` of the casting, which
+    media.main starts as a task of its own if the casting has one).
+    """
 
     def options(self, briefing: Briefing, defaults: SessionOptions) -> SessionOptions:
         """How the session for this call is to behave."""

@@ -66,6 +66,13 @@ class Orders:
         """A playId for a driver that gave none."""
         return f"say-{next(self._numbers)}"
 
+    def prepare(self) -> None:
+        """The call begins: the synthesis connects before it is needed."""
+        option = self._session.options.tts
+        if option is not None:
+            speech = self._equipment.speech
+            speech.synthesizer.prepare(resolve.synthesis(option, speech.synthesis))
+
     def carry_out(self, command: AnyCommand) -> None:
         """Does it; what cannot be done becomes an ``error`` event."""
         match command:

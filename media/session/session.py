@@ -103,6 +103,7 @@ class Session:
         self.transcript.begin(self.moments.epoch_ms, call_id or self.id, self.recording.part)
         self._longest.set(self.moments.epoch + self.options.longest)
         self._polite.set(self.moments.epoch + max(0.0, self.options.longest - self.options.polite))
+        self._orders.prepare()
         self.emit(events.Answer(timestamp=self.moments.now_ms(), track_id=self.options.caller_track, sdp=""))
         self.listening.start()
 

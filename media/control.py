@@ -1,0 +1,162 @@
+"""Redis pub/sub: hints for the calls that live here, and what happens in them for the live view.
+
+One subscribed connection a process. Redis away disturbs no call: hints are read again from the briefings when it is
+back, and live events are dropped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import redis
+import redis.asyncio
+
+from media.briefing import Briefings
+from media.protocol import events
+from shared import bus
+
+MAX_WAITING = 500
+"""Live events that wait for Redis; the oldest go first. A watcher who missed some sees the next."""
+BATCH = 100
+RECONNECT_SECONDS = (0.5, 1.0, 2.0, 5.0)
+"""Pauses between tries; the last one repeats."""
+_UNSPOKEN = frozenset({"trackId", "playId", "timestamp", "duration", "code", "reason", "initiator", "key", "startTime"})
+"""Fields of an event that hold no dialogue."""
+_PUBLISHED = (
+    events.Answer, events.Hangup, events.Speaking, events.Silence, events.AsrFinal, events.Eou, events.TrackStart,
+    events.TrackEnd, events.Interruption, events.Error,
+)  # fmt: skip
+
+log = logging.getLogger(__name__)
+_encoder = msgspec.json.Encoder()
+_hints = msgspec.json.Decoder(bus.Hint)
+
+
+class Control:
+    """This process's connection to the others."""
+
+    def __init__(
+        self,
+        client: redis.asyncio.Redis,
+        briefings: Briefings,
+        process: str,
+        on_hint: Callable[[str, bus.Hint], None],
+        *,
+        with_speech: bool = False,
+    ) -> None:
+        """``on_hint`` takes a call's uuid and what was said of it. ``with_speech``: live events carry the dialogue."""
+        self.dropped = 0
+        """Live events that were not sent."""
+        self.connected = False
+        self._client = client
+        self._briefings = briefings
+        self._on_hint = on_hint
+        self._with_speech = with_speech
+        self._own = bus.call_channel(process)
+        self._watched: set[str] = set()
+        self._changed = asyncio.Event()
+        self._outbox: deque[bytes] = deque()
+        self._filled = asyncio.Event()
+
+    def watch(self, uuid: str) -> None:
+        """Hints for this call are wanted."""
+        self._watched.add(uuid)
+        self._changed.set()
+
+    def forget(self, uuid: str) -> None:
+        """No more."""
+        self._watched.discard(uuid)
+        self._changed.set()
+
+    def tell(self, uuid: str, event: events.AnyEvent) -> None:
+        """Something happened in a call. Never blocks; the oldest is dropped when too much waits."""
+        if not isinstance(event, _PUBLISHED):
+            return
+        data = msgspec.to_builtins(event)
+        name = data.pop("event")
+        shown = data if self._with_speech else {key: value for key, value in data.items() if key in _UNSPOKEN}
+        if len(self._outbox) >= MAX_WAITING:
+            self._outbox.popleft()
+            self.dropped += 1
+        self._outbox.append(_encoder.encode(bus.LiveEvent(uuid=uuid, at=event.timestamp, event=name, data=shown)))
+        self._filled.set()
+
+    async def run(self) -> None:
+        """Listens and tells, for ever; connects again whenever that breaks."""
+        failures = 0
+        while True:
+            began = asyncio.get_running_loop().time()
+            try:
+                await self._connected()
+            except* (redis.RedisError, OSError) as group:
+                error = group.exceptions[0]
+                log.warning("Redis is away; calls go on without hints", extra={"error": type(error).__name__})
+            self.connected = False
+            lasted = asyncio.get_running_loop().time() - began
+            failures = 0 if lasted > RECONNECT_SECONDS[-1] else failures + 1
+            await asyncio.sleep(RECONNECT_SECONDS[min(failures, len(RECONNECT_SECONDS)) - 1])
+
+    async def _connected(self) -> None:
+        pubsub = self._client.pubsub(ignore_subscribe_messages=True)
+        try:
+            await pubsub.subscribe(self._own)  # a connection with no channel would have nothing to wait on
+            self.connected = True
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._listen(pubsub))
+                group.create_task(self._subscribe(pubsub))
+                group.create_task(self._send())
+                group.create_task(self._catch_up())
+        finally:
+            await pubsub.aclose()  # type: ignore[no-untyped-call]
+
+    async def _listen(self, pubsub: redis.asyncio.client.PubSub) -> None:
+        async for message in pubsub.listen():
+            self._received(message)
+
+    def _received(self, message: dict[str, Any]) -> None:
+        channel = message["channel"].decode()
+        uuid = channel.removeprefix(bus.call_channel(""))
+        try:
+            hint = _hints.decode(message["data"])
+        except msgspec.DecodeError:
+            log.warning("a hint is not as it should be", extra={"uuid": uuid})
+            return
+        if uuid in self._watched:
+            self._on_hint(uuid, hint)
+
+    async def _subscribe(self, pubsub: redis.asyncio.client.PubSub) -> None:
+        """Keeps the subscriptions as the calls are."""
+        subscribed: set[str] = set()
+        self._changed.set()
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            wanted = set(self._watched)
+            if new := wanted - subscribed:
+                await pubsub.subscribe(*map(bus.call_channel, new))
+            if gone := subscribed - wanted:
+                await pubsub.unsubscribe(*map(bus.call_channel, gone))
+            subscribed = wanted
+
+    async def _send(self) -> None:
+        while True:
+            await self._filled.wait()
+            self._filled.clear()
+            while self._outbox:
+                batch = [self._outbox.popleft() for _ in range(min(BATCH, len(self._outbox)))]
+                pipeline = self._client.pipeline(transaction=False)
+                for message in batch:
+                    pipeline.publish(bus.LIVE_CHANNEL, message)
+                await pipeline.execute()
+
+    async def _catch_up(self) -> None:
+        """Hints that were said while nobody listened: what they were about is in the briefings."""
+        for uuid in list(self._watched):
+            briefing = await self._briefings.read(uuid)
+            if briefing is not None and briefing.stop_asked and uuid in self._watched:
+                self._on_hint(uuid, bus.Hint(type="stopped"))

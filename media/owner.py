@@ -1,0 +1,103 @@
+"""Which session holds a call: one Redis key each, fenced by the part number that the file system handed out.
+
+Redis away: every session goes on with what it has. Two sessions of one call (its socket came back to another process)
+then write parts of their own, which finish_call joins; nothing is lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+import msgspec
+import redis
+import redis.asyncio
+
+from shared import bus
+
+_CLAIM = """
+local held = redis.call('GET', KEYS[1])
+if held then
+  local owner = cjson.decode(held)
+  if tonumber(owner.part) > tonumber(ARGV[2]) then return 0 end
+end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[3])
+return 1
+"""
+"""Takes or renews the key unless a higher part has it."""
+
+_RELEASE = """
+if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
+return 1
+"""
+
+log = logging.getLogger(__name__)
+_encoder = msgspec.json.Encoder()
+
+
+class Owners:
+    """The calls that this process holds."""
+
+    def __init__(self, client: redis.asyncio.Redis, process: str) -> None:
+        self._client = client
+        self._process = process
+        self._held: dict[str, tuple[int, Callable[[], None]]] = {}
+        self._claim = client.register_script(_CLAIM)
+        self._release = client.register_script(_RELEASE)
+
+    async def take(self, uuid: str, part: int, on_lost: Callable[[], None]) -> None:
+        """Holds the call from now on, and tells whoever held it. ``on_lost`` is called if a later session takes it."""
+        self._held[uuid] = (part, on_lost)
+        await self._renew(uuid)
+        hint = _encoder.encode(bus.Hint(type="owner", part=part))
+        try:
+            await self._client.publish(bus.call_channel(uuid), hint)
+        except (redis.RedisError, OSError) as error:
+            log.warning("a take-over was not told", extra={"uuid": uuid, "error": type(error).__name__})
+
+    def lost_to(self, uuid: str, part: int) -> None:
+        """A hint: session ``part`` says that it took the call."""
+        held = self._held.get(uuid)
+        if held is not None and part > held[0]:
+            self._lose(uuid)
+
+    async def release(self, uuid: str) -> None:
+        """The call is over here."""
+        held = self._held.pop(uuid, None)
+        if held is None:
+            return
+        try:
+            await self._release(keys=[bus.owner_key(uuid)], args=[self._value(held[0])])
+        except (redis.RedisError, OSError):
+            return  # it expires by itself
+
+    async def run(self) -> None:
+        """Renews every key in time, for ever."""
+        while True:
+            await asyncio.sleep(bus.OWNER_RENEW_SECONDS)
+            for uuid in list(self._held):
+                if not await self._renew(uuid):
+                    break
+
+    async def _renew(self, uuid: str) -> bool:
+        """False if Redis is away: the others need not try."""
+        held = self._held.get(uuid)
+        if held is None:
+            return True
+        try:
+            kept = await self._claim(keys=[bus.owner_key(uuid)], args=[self._value(held[0]), held[0], bus.OWNER_TTL_MS])
+        except (redis.RedisError, OSError) as error:
+            log.warning("owner keys could not be renewed", extra={"error": type(error).__name__})
+            return False
+        if not kept:
+            self._lose(uuid)
+        return True
+
+    def _lose(self, uuid: str) -> None:
+        _, on_lost = self._held.pop(uuid)
+        log.info("a later session took the call", extra={"uuid": uuid})
+        on_lost()
+
+    def _value(self, part: int) -> bytes:
+        return _encoder.encode(bus.Owner(process=self._process, part=part))
