@@ -25,7 +25,26 @@ _LATIN_WEAK = frozenset(",:")
 _CLOSERS = frozenset("”’」』）】》〉\"')]")
 _QUOTES = {"”": "“", "’": "‘", "」": "「", "』": "『", "）": "（", "】": "【", "》": "《"}
 _ABBREVIATIONS = frozenset(
-    ("mr", "mrs", "ms", "dr", "prof", "st", "no", "vs", "etc", "inc", "ltd", "co", "jr", "sr", "e.g", "i.e", "a.m", "p.m")
+    (
+        "mr",
+        "mrs",
+        "ms",
+        "dr",
+        "prof",
+        "st",
+        "no",
+        "vs",
+        "etc",
+        "inc",
+        "ltd",
+        "co",
+        "jr",
+        "sr",
+        "e.g",
+        "i.e",
+        "a.m",
+        "p.m",
+    )
 )
 
 
@@ -61,9 +80,11 @@ class SentenceSplitter:
             if index >= LONGEST:
                 return _break(text)
             if _is_mark(text[index]):
-                if index + 1 == len(text) and _needs_next(text, index):
+                needs_next = _needs_next(text, index)
+                if needs_next and index + 1 == len(text):
                     return None
-                if self._is_long_enough(text, index) and _ends_here(text, index):
+                following = text[index + 1] if needs_next else ""
+                if self._is_long_enough(text, index) and _ends_here(text, index, following):
                     return index + 1
             self._seen += 1
         return None
@@ -98,10 +119,10 @@ def _needs_next(text: str, index: int) -> bool:
     return True
 
 
-def _ends_here(text: str, index: int) -> bool:
-    """``text`` goes on behind ``index`` if ``_needs_next``."""
-    mark, following = text[index], text[index + 1 : index + 2]
-    if following in _CLOSERS and following:
+def _ends_here(text: str, index: int, following: str) -> bool:
+    """``following``: the next character, "" where it does not matter."""
+    mark = text[index]
+    if following in _CLOSERS:
         return False
     if mark in _STRONG or mark in _WEAK:
         return not (_follows_digit(text, index) and following.isdigit())

@@ -65,9 +65,8 @@ class AnswerDetector:
         self._sentences[index] = _MARKS.sub("", text)
         said = "".join(self._sentences[key] for key in sorted(self._sentences))
         length = end_ms - self._begin
-        if _NETWORK.search(said) or _MAILBOX.search(said) or _SECRETARY.search(said):
-            self.verdict = Verdict.MACHINE
-        elif self.verdict is Verdict.UNSURE and length >= MONOLOGUE_MS and _HINTS.search(said):
+        talks_on = self.verdict is Verdict.UNSURE and length >= MONOLOGUE_MS and _HINTS.search(said) is not None
+        if talks_on or any(rule.search(said) for rule in (_NETWORK, _MAILBOX, _SECRETARY)):
             self.verdict = Verdict.MACHINE
         elif self.verdict is Verdict.UNSURE and final and length <= SHORT_MS and 0 < len(said) <= SHORT_LENGTH:
             self.verdict = Verdict.HUMAN

@@ -85,12 +85,16 @@ def test_a_wish_to_be_called_later(text: str) -> None:
     assert intents(text)[0] is Intent.CALLBACK
 
 
-@pytest.mark.parametrize("text", ["我不忙，你说", "没在开会，方便的", "方便，你说吧。", "等一下，你是哪里的？", "你忙吗"])
+@pytest.mark.parametrize(
+    "text", ["我不忙，你说", "没在开会，方便的", "方便，你说吧。", "等一下，你是哪里的？", "你忙吗"]
+)
 def test_what_only_sounds_like_later_is_not(text: str) -> None:
     assert Intent.CALLBACK not in intents(text)
 
 
-@pytest.mark.parametrize("text", ["你打错了", "打错电话了吧", "没有这个人", "我不是张三", "你找谁啊", "wrong number", "我不是他本人"])
+@pytest.mark.parametrize(
+    "text", ["你打错了", "打错电话了吧", "没有这个人", "我不是张三", "你找谁啊", "wrong number", "我不是他本人"]
+)
 def test_a_wrong_number(text: str) -> None:
     assert intents(text)[0] is Intent.WRONG_NUMBER
 

@@ -1,0 +1,401 @@
+"""The driver of our own calls: a conversation's manners, around a brain that finds the words.
+
+It lets the customer say hello first, greets, listens, answers, reminds who stays silent, leaves mailboxes alone, lets
+whoever wants no more calls go at once, and hangs up only when its goodbye was heard.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from enum import Enum
+
+from media.agent.alarm import Alarm
+from media.agent.answer import Answer
+from media.agent.brain import Brain, Host
+from media.agent.intents import Intent, intents
+from media.agent.playbook import Playbook
+from media.agent.templates import Text
+from media.agent.voicemail import AnswerDetector, Verdict
+from media.driver import SessionPort
+from media.protocol import events
+from media.protocol.commands import Hangup, Interrupt
+
+HELLO_LONGEST = 8.0
+"""Seconds that we let somebody talk before our greeting."""
+UNHEARD = 4
+"""Characters: of an answer that was cut so early nothing was understood; the turn before it goes on."""
+CUT_GOODBYE_SECONDS = 3.0
+"""After a goodbye that was talked over, so long for the rest of what the customer says; then the call ends."""
+PLAY_SECONDS = 20.0
+SECONDS_PER_CHARACTER = 0.6
+"""A play whose end is not told after so long counts as ended: slower than any voice, so that no call hangs."""
+EARLY_SECONDS = 0.8
+"""What was said so shortly before our voice ended, without stopping it, is an answer and no murmur."""
+LONGEST_TURN = 500
+"""Characters of a turn that are kept: two minutes of speech."""
+MAILBOX_SECONDS = 30.0
+TONE_SECONDS = 1.5
+"""From the last word of a mailbox to our message: its tone lies in between."""
+MOST_SPEECH_FAILURES = 2
+"""In a row; then the call is ended with a goodbye from the cache."""
+GREETINGS = 2
+"""Times that the greeting is said when a hello ran into it."""
+_COURTESIES = {Intent.GOODBYE, Intent.THANKS, Intent.YES, Intent.NO, Intent.BACKCHANNEL, Intent.HELLO, Intent.OPT_OUT}
+"""After our goodbye these need no answer."""
+_HELLOS = {Intent.HELLO, Intent.BACKCHANNEL}
+_BEFORE_GREETING = {Intent.WRONG_NUMBER, Intent.CALLBACK, Intent.GOODBYE}
+"""Whoever says so with the first words is answered, not greeted."""
+
+log = logging.getLogger(__name__)
+
+
+class Phase(Enum):
+    """Where the call is."""
+
+    OPENING = "opening"
+    TALKING = "talking"
+    LEAVING = "leaving"
+    MAILBOX = "mailbox"
+    OVER = "over"
+
+
+class Agent:
+    """Implements media.driver.Driver, and brain.Host for its brain."""
+
+    def __init__(
+        self,
+        port: SessionPort,
+        playbook: Playbook,
+        fields: Mapping[str, str],
+        make_brain: Callable[[Host], Brain],
+    ) -> None:
+        self._port = port
+        self._book = playbook
+        self._fields = fields
+        self._brain = make_brain(self)
+        self._phase = Phase.OPENING
+        self._detector = AnswerDetector()
+        self._wait = Alarm(port)
+        """For a hello, for the customer's answer, for the end of a mailbox's words: one of them at a time."""
+        self._guard = Alarm(port)
+        """For a play whose end is never told."""
+        self._answer: Answer | None = None
+        self._plays = 0
+        self._answered_at = 0
+        self._customer_speaks = False
+        self._greetings = 0
+        self._greeting_cut = False
+        self._turn = ""
+        self._turn_open = False
+        self._early = ""
+        self._early_at = 0.0
+        self._reminders = 0
+        self._speech_failures = 0
+        self._deaf = False
+        self._deaf_turns = 0
+        self._revived = False
+
+    def on_event(self, event: events.AnyEvent) -> None:
+        """See Driver."""
+        if self._phase is Phase.OVER:
+            return
+        match event:
+            case events.Answer():
+                self._answered_at = event.timestamp
+                self._wait.set(self._book.hello_wait, self._greet)
+            case events.Speaking():
+                self._customer_began()
+            case events.AsrDelta() | events.AsrFinal():
+                self._understood(event)
+            case events.Eou():
+                self._customer_ended(event)
+            case events.Interruption():
+                self._interrupted(event.play_id)
+            case events.TrackStart():
+                self._started(event.play_id)
+            case events.TrackEnd():
+                self._ended(event.play_id)
+            case events.Dtmf():
+                self._pressed(event.digit)
+            case events.Error(sender=sender):
+                self._failed(sender)
+            case events.Other(sender="session", extra=extra) if extra and "ending" in extra:
+                self._leave(self._book.ending, ("max_duration", ""))
+            case events.Hangup():
+                self._close()
+            case _:
+                pass
+
+    # --- Host ---
+
+    def open_answer(self, *, interruptible: bool = True) -> Answer:
+        """See Host."""
+        if self._answer is not None:
+            self._answer.cut = True
+        self._plays += 1
+        self._answer = Answer(self._port, f"answer-{self._plays}", interruptible=interruptible)
+        return self._answer
+
+    def finish_answer(self, answer: Answer, *, end: bool = False) -> None:
+        """See Host."""
+        if answer is not self._answer or self._phase is Phase.OVER:
+            return
+        if end:
+            self._phase = Phase.LEAVING
+            self._wait.clear()
+        if answer.finish(end=end):
+            longest = PLAY_SECONDS + SECONDS_PER_CHARACTER * len(answer.text)
+            self._guard.set(longest, lambda: self._ended(answer.play_id))
+        elif not answer.begun:
+            self._answer = None
+            self._nothing_to_say(end=end)
+        elif answer.over:
+            self._answer = None
+            self._after_failed_speech(answer)
+
+    def _nothing_to_say(self, *, end: bool) -> None:
+        if end:
+            self._hang_up("goodbye")
+        else:
+            self._listen()
+
+    def note(self, name: str, value: str) -> None:
+        """See Host."""
+        self._port.note_tag(name, value)
+
+    def give_up(self) -> None:
+        """See Host."""
+        self._leave(self._book.failure, ("agent_failed", ""))
+
+    # --- the customer ---
+
+    def _customer_began(self) -> None:
+        self._customer_speaks = True
+        if self._phase is Phase.OPENING:
+            self._wait.set(HELLO_LONGEST, self._greet)
+        elif self._phase is not Phase.LEAVING:
+            self._wait.clear()
+        if self._brain.thinking:
+            self._brain.cancel()
+            self._turn_open = True
+
+    def _understood(self, event: events.AsrDelta | events.AsrFinal) -> None:
+        self._deaf = False
+        if self._phase not in (Phase.OPENING, Phase.TALKING):
+            return
+        start, end = event.start_time - self._answered_at, event.end_time - self._answered_at
+        final = isinstance(event, events.AsrFinal)
+        if self._detector.hear(event.index, event.text, start, end, final=final) is Verdict.MACHINE:
+            self._meet_mailbox()
+
+    def _customer_ended(self, event: events.Eou) -> None:
+        self._customer_speaks = False
+        said = event.text.strip()
+        found = set(intents(said))
+        if self._phase is Phase.MAILBOX:
+            self._wait.set(TONE_SECONDS, self._leave_message)
+        elif self._phase is Phase.LEAVING:
+            self._spoken_after_goodbye(said, found)
+        elif Intent.OPT_OUT in found:
+            self._leave(self._book.opt_out, ("do_not_call", said[:200]))
+        elif event.overlapped and self._answer is not None:
+            self._early, self._early_at = said, self._port.clock.monotonic()
+        elif self._phase is Phase.OPENING:
+            self._first_words(said, found)
+        elif said or self._turn_open:
+            self._take_turn(said, found)
+        elif self._greeting_cut and self._greetings < GREETINGS:
+            self._greet()
+        elif self._deaf:
+            self._cannot_hear()
+        else:
+            self._listen()
+
+    def _first_words(self, said: str, found: set[Intent]) -> None:
+        if found & _BEFORE_GREETING:
+            self._phase = Phase.TALKING
+            self._wait.clear()
+            self._take_turn(said, found)
+        else:
+            self._greet()
+
+    def _take_turn(self, said: str, found: set[Intent]) -> None:
+        """The customer has spoken: what was said, with what went before if that was not answered yet."""
+        self._reminders = 0
+        if self._greeting_cut and found and found <= _HELLOS and self._greetings < GREETINGS:
+            self._greet()
+            return
+        self._greeting_cut = False
+        if self._turn_open:
+            self._brain.rewind()
+            said = "，".join(filter(None, (self._turn.rstrip("。，？！,.?!"), said)))
+        self._turn, self._turn_open, self._early = said[-LONGEST_TURN:], False, ""
+        self._wait.clear()
+        self._brain.hear(self._turn)
+
+    def _spoken_after_goodbye(self, said: str, found: set[Intent]) -> None:
+        """A question after our goodbye still gets its answer, once; a courtesy needs none."""
+        if Intent.OPT_OUT in found:
+            self.note("do_not_call", said[:200])
+        if said and not found & _COURTESIES and found and not self._revived:
+            self._revived = True
+            self._phase = Phase.TALKING
+            self._take_turn(said, found)
+        elif self._answer is None or self._answer.cut:
+            self._hang_up("goodbye")
+
+    def _pressed(self, key: str) -> None:
+        if self._phase is Phase.TALKING and self._brain.press(key):
+            self._reminders = 0
+
+    # --- our voice ---
+
+    def _greet(self) -> None:
+        if self._phase is Phase.MAILBOX:
+            return
+        self._phase = Phase.TALKING
+        self._wait.clear()
+        self._greetings += 1
+        self._greeting_cut = False
+        self._brain.begin()
+        if self._answer is not None:
+            self._answer.purpose = "greeting"
+
+    def _say(self, *texts: str, end: bool = False) -> None:
+        """Of our own accord, not in answer to a turn. A goodbye is heard out."""
+        answer = self.open_answer(interruptible=not end)
+        answer.purpose = "other"
+        for text in texts:
+            answer.add(text)
+            answer.pause()
+        self.finish_answer(answer, end=end)
+
+    def _started(self, play_id: str | None) -> None:
+        """A play that was given up begins after all if a sentence was handed over in the very moment of the cut."""
+        if self._answer is not None and play_id == self._answer.play_id:
+            self._answer.started_after = len(self._port.heard())
+        elif self._answer is None and play_id is not None:
+            self._port.submit(Interrupt())
+
+    def _heard_of(self, answer: Answer) -> str:
+        """What the customer heard of it."""
+        if answer.started_after is None:
+            return ""
+        turns = self._port.heard()[answer.started_after :]
+        return "".join(turn.content for turn in turns if turn.role == "assistant")
+
+    def _interrupted(self, play_id: str | None) -> None:
+        answer = self._answer
+        if answer is None or play_id != answer.play_id:
+            return
+        answer.cut = True
+        heard = self._heard_of(answer)
+        self._brain.cut(answer, heard)
+        self._greeting_cut = answer.purpose == "greeting"
+        self._turn_open = answer.purpose == "turn" and len(heard) < UNHEARD
+        if self._phase is Phase.LEAVING:
+            self._wait.set(CUT_GOODBYE_SECONDS, lambda: self._hang_up("goodbye"))
+
+    def _ended(self, play_id: str | None) -> None:
+        answer = self._answer
+        if answer is None or play_id != answer.play_id:
+            return
+        self._guard.clear()
+        answer.over = True
+        if answer.failed and not answer.complete:
+            return  # its text is still being thought of; finish_answer goes on from here
+        self._answer = None
+        if answer.failed:
+            self._after_failed_speech(answer)
+            return
+        self._speech_failures = 0
+        if self._phase is Phase.LEAVING and not answer.cut:
+            self._hang_up("goodbye")
+        elif self._answered_early() and not answer.cut:
+            self._take_turn(self._early, set(intents(self._early)))
+        elif not self._customer_speaks:
+            self._listen()
+
+    def _answered_early(self) -> bool:
+        """Whether the customer spoke into our last words, and so has answered already: "…可以吗？" "好的"."""
+        recent = self._port.clock.monotonic() - self._early_at <= EARLY_SECONDS
+        return recent and self._early != "" and self._phase is Phase.TALKING
+
+    def _after_failed_speech(self, answer: Answer) -> None:
+        """The fallback was heard instead: say it again, and when that does not help, goodbye from the cache."""
+        if self._phase is Phase.LEAVING:
+            self._hang_up("goodbye")
+        elif self._speech_failures < MOST_SPEECH_FAILURES:
+            self._say(answer.text)
+        else:
+            self._leave(self._book.failure, ("speech_failed", "tts"))
+
+    def _failed(self, sender: str) -> None:
+        if sender == "tts" and self._answer is not None:
+            self._speech_failures += 1
+            self._answer.failed = self._answer.cut = True
+        elif sender == "asr":
+            self._deaf = True
+
+    def _cannot_hear(self) -> None:
+        """Somebody speaks, and the recogniser is out of order."""
+        self._deaf_turns += 1
+        if self._deaf_turns > len(self._book.unclear.reprompts[:1]):
+            self._leave(self._book.unclear.goodbye, ("speech_failed", "asr"))
+        else:
+            self._say(self._text(self._book.unclear.reprompts[0]))
+
+    # --- silence and the end ---
+
+    def _listen(self) -> None:
+        """It is the customer's turn."""
+        if self._phase is Phase.TALKING and self._answer is None and not self._brain.thinking:
+            self._wait.set(self._book.silence.after, self._remind)
+
+    def _remind(self) -> None:
+        reprompts = self._book.silence.reprompts
+        if self._reminders >= len(reprompts):
+            self._leave(self._book.silence.goodbye, ("no_input", ""))
+            return
+        reminder = self._text(reprompts[self._reminders])
+        self._reminders += 1
+        self._say(reminder, self._brain.again())
+
+    def _leave(self, goodbye: Text, tag: tuple[str, str]) -> None:
+        """Says goodbye, is heard out, hangs up."""
+        if self._phase in (Phase.LEAVING, Phase.OVER):
+            return
+        self.note(*tag)
+        self._brain.cancel()
+        self._say(self._text(goodbye), end=True)
+
+    def _meet_mailbox(self) -> None:
+        self.note("voicemail", "")
+        self._wait.clear()
+        self._brain.cancel()
+        if self._answer is not None:
+            self._answer.cut = True
+            self._port.submit(Interrupt())
+        if self._book.voicemail is None:
+            self._hang_up("voicemail")
+            return
+        self._phase = Phase.MAILBOX
+        self._wait.set(MAILBOX_SECONDS, lambda: self._hang_up("voicemail"))
+
+    def _leave_message(self) -> None:
+        if self._book.voicemail is not None and not self._customer_speaks:
+            self._leave(self._book.voicemail, ("message_left", ""))
+
+    def _hang_up(self, reason: str) -> None:
+        self._port.submit(Hangup(reason=reason, initiator="system"))
+        self._close()
+
+    def _close(self) -> None:
+        self._phase = Phase.OVER
+        self._wait.clear()
+        self._guard.clear()
+        self._brain.close()
+
+    def _text(self, text: Text) -> str:
+        return text.render(self._fields)

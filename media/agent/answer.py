@@ -1,0 +1,65 @@
+"""One answer of ours on its way to the customer's ear: text in, one play of sentences out."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from media.agent.sentences import SentenceSplitter, speakable
+from media.driver import SessionPort
+
+
+class Answer:
+    """Opened empty; the play begins with the first sentence. One play id for all of it."""
+
+    def __init__(self, port: SessionPort, play_id: str, *, interruptible: bool = True) -> None:
+        self._port = port
+        self._interruptible = interruptible
+        self._splitter = SentenceSplitter()
+        self.play_id = play_id
+        self.purpose: Literal["greeting", "turn", "other"] = "turn"
+        """Whether it opens the call, answers the customer's turn, or comes of our own accord."""
+        self.text = ""
+        """What was handed to the session so far; all of the text if synthesis failed."""
+        self.complete = False
+        self.ends_call = False
+        self.cut = False
+        """Interrupted or given up: nothing is added any more."""
+        self.started_after: int | None = None
+        """How many turns had been heard when it began; None before."""
+        self.over = False
+        """Its play has ended."""
+        self.failed = False
+        """Synthesis failed; what is heard in its place is the session's fallback."""
+
+    @property
+    def begun(self) -> bool:
+        """Whether anything was said yet."""
+        return self.text != ""
+
+    def add(self, text: str) -> None:
+        """More of the text, cut wherever it may be."""
+        for piece in self._splitter.feed(text):
+            self._say(piece)
+
+    def pause(self) -> None:
+        """What was added is a text of its own: it is spoken (and cached) apart from what follows."""
+        for piece in self._splitter.flush():
+            self._say(piece)
+
+    def finish(self, *, end: bool = False) -> bool:
+        """No more text. ``end``: the call ends when it was heard. False if there was nothing to say, and so no play."""
+        self.pause()
+        self.complete, self.ends_call = True, end
+        if self.cut or not self.begun:
+            return False
+        self._port.say("", play_id=self.play_id, auto_hangup=end)
+        return True
+
+    def _say(self, piece: str) -> None:
+        """Marks alone are not spoken."""
+        if self.failed:
+            self.text += piece
+        if self.cut or not speakable(piece):
+            return
+        self._port.say(piece, play_id=self.play_id, more=True, interruptible=self._interruptible)
+        self.text += piece

@@ -1,0 +1,50 @@
+"""YAML with the line of every value, so that a mistake can be shown where it is. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+
+class YamlFault(ValueError):
+    """Not YAML, or YAML that has no place here (an alias, a repeated key). ``line`` counts from 1."""
+
+    def __init__(self, line: int, message: str) -> None:
+        super().__init__(message)
+        self.line = line
+
+
+def load_with_lines(text: str) -> tuple[Any, dict[str, int]]:
+    """The value, and for the path of each part of it (``steps.ask.on[2]``) its line, from 1. Raises YamlFault."""
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        raise YamlFault(mark.line + 1 if mark else 1, f"not YAML: {error.problem or error.context}") from error
+    except yaml.YAMLError as error:
+        raise YamlFault(1, f"not YAML: {error}") from error
+    lines: dict[str, int] = {}
+    if root is None:
+        return None, lines
+    return _value(root, "", lines, yaml.SafeLoader("")), lines
+
+
+def _value(node: yaml.Node, path: str, lines: dict[str, int], loader: yaml.SafeLoader) -> Any:
+    lines[path] = node.start_mark.line + 1
+    if isinstance(node, yaml.MappingNode):
+        found: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            key = str(key_node.value)
+            below = f"{path}.{key}" if path else key
+            if key in found:
+                raise YamlFault(key_node.start_mark.line + 1, f"{below}: given twice")
+            found[key] = _value(value_node, below, lines, loader)
+            lines[below] = key_node.start_mark.line + 1
+        return found
+    if isinstance(node, yaml.SequenceNode):
+        return [_value(item, f"{path}[{index}]", lines, loader) for index, item in enumerate(node.value)]
+    try:
+        return loader.construct_object(node)
+    except yaml.YAMLError as error:
+        raise YamlFault(node.start_mark.line + 1, f"{path}: {error}") from error

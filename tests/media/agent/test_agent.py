@@ -1,0 +1,334 @@
+"""The agent's manners, one conversation each, against a session in memory on a clock that tests move."""
+
+from __future__ import annotations
+
+import pytest
+
+from .conftest import Call
+
+
+def greeted(playbook: str = "活动通知", **more: str) -> Call:
+    """A call in which the customer said hello and heard the greeting."""
+    call = Call(playbook, **more).answer()
+    call.wait(0.4)
+    call.speak("喂，你好。")
+    call.listen()
+    return call
+
+
+# --- opening -------------------------------------------------------------------------------------------------------
+
+
+def test_it_lets_the_customer_say_hello_first() -> None:
+    call = Call("活动通知").answer()
+    call.wait(0.4)
+    call.speak("喂，你好。")
+    assert call.said == []
+    assert call.listen() == "您好，请问是张三吗？"
+
+
+def test_it_greets_whoever_says_nothing() -> None:
+    call = Call("活动通知").answer()
+    call.wait(0.85)
+    assert call.listen() == "您好，请问是张三吗？"
+
+
+def test_a_hello_that_runs_into_the_greeting_gets_the_greeting_again() -> None:
+    call = Call("活动通知").answer()
+    call.wait(1.2)
+    call.speak("喂？你好。")
+    assert call.listen() == "您好，请问是张三吗？"
+    assert "对，我是" not in call.said
+
+
+def test_a_cough_that_cut_the_greeting_gets_the_greeting_again() -> None:
+    call = Call("活动通知").answer()
+    call.wait(1.2)
+    call.speak("")
+    assert call.listen() == "您好，请问是张三吗？"
+
+
+def test_who_is_busy_with_the_first_words_is_not_greeted() -> None:
+    call = Call("活动通知").answer()
+    call.wait(0.3)
+    call.speak("喂，我在开会呢。")
+    assert "什么时候方便" in call.listen()
+
+
+def test_somebody_who_never_stops_talking_is_greeted_in_the_end() -> None:
+    call = Call("活动通知").answer()
+    call.wait(0.3)
+    call.speak("嗯" * 30, 9.0)
+    call.listen()
+    assert call.said[0] == "您好，请问是张三吗？"
+
+
+# --- conversations -------------------------------------------------------------------------------------------------
+
+
+def test_a_customer_who_agrees_hears_all_and_the_call_ends_after_the_goodbye() -> None:
+    call = greeted()
+    assert "优惠活动" in call.talk("对，我是。")
+    assert "期待您的到来" in call.talk("可以，我会去的。")
+    assert call.over
+    assert call.reason == "autohangup"
+    assert call.tags == [("attending", "yes")]
+
+
+def test_questions_are_answered_from_the_ticket() -> None:
+    call = greeted()
+    assert "明天下午三点" in call.talk("几点开始？")
+    assert "人民广场" in call.talk("在哪里？")
+    assert "再见" in call.talk("好的，谢谢，再见。")
+    assert call.over
+
+
+def test_who_is_busy_is_asked_when_and_called_back() -> None:
+    call = greeted()
+    call.talk("我在开会，晚点再打。")
+    assert "再见" in call.talk("下午三点以后吧。")
+    assert call.over
+    assert ("callback_wanted", "下午三点以后吧。") in call.tags
+
+
+def test_a_wrong_number_is_noted() -> None:
+    call = greeted()
+    call.talk("你打错了")
+    assert call.over
+    assert ("wrong_number", "") in call.tags
+
+
+@pytest.mark.parametrize("playbook", ["default", "活动通知", "新用户回访", "预约提醒"])
+def test_who_wants_no_more_calls_is_let_go_at_once(playbook: str) -> None:
+    call = greeted(playbook)
+    said = call.talk("别再打给我了。")
+    assert "不会再给您打电话" in said
+    assert call.over
+    assert call.tags == [("do_not_call", "别再打给我了。")]
+
+
+def test_who_wants_no_more_calls_may_say_so_with_the_first_words() -> None:
+    call = Call("default").answer()
+    call.speak("不要再给我打电话了")
+    call.listen()
+    assert call.over
+    assert call.tags[0][0] == "do_not_call"
+
+
+def test_who_says_so_over_our_goodbye_is_heard_too() -> None:
+    call = greeted()
+    call.talk("对")
+    call.speak("不用了，我不需要。")
+    call.murmur("以后别再打了")
+    call.listen()
+    assert ("do_not_call", "以后别再打了") in call.tags
+    assert call.over
+
+
+def test_a_customer_who_repeats_nonsense_is_asked_again_and_then_left_alone() -> None:
+    call = greeted()
+    for _ in range(2):
+        assert "没有听清" in call.talk("哈利路亚阿弥陀佛")
+    assert "再见" in call.talk("哈利路亚阿弥陀佛")
+    assert call.over
+    assert ("unclear", "") in call.tags
+
+
+def test_asked_to_repeat_it_says_the_same_again() -> None:
+    call = greeted()
+    first = call.talk("对，我是。")
+    assert call.talk("什么？再说一遍。") == first
+
+
+def test_keys_of_the_phone_answer_too() -> None:
+    call = greeted()
+    call.press("1")
+    assert "方便参加" in call.listen()
+    call.press("9")
+    call.press("2")
+    call.listen()
+    assert call.over
+    assert call.tags == [("attending", "no")]
+
+
+# --- interruptions -------------------------------------------------------------------------------------------------
+
+
+def test_an_interruption_is_answered_and_what_was_not_heard_is_not_repeated() -> None:
+    call = greeted()
+    call.speak("对，我是。")
+    call.wait(3.0)
+    call.speak("等一下，你是哪里的？")
+    assert "活动组委会" in call.listen()
+    heard = [turn for turn in call.turns if turn.cut]
+    assert len(heard) == 1
+    assert heard[0].content == "打扰您一分钟。提醒您明天下午三点在"[: len(heard[0].content)]
+
+
+def test_a_murmur_while_we_speak_changes_nothing() -> None:
+    call = greeted()
+    call.speak("对，我是。")
+    call.wait(1.0)
+    call.murmur("嗯。")
+    assert "方便参加吗" in call.listen()
+    call.wait(1.0)
+    assert not call.over
+    assert call.tags == []
+
+
+def test_an_answer_into_our_last_word_counts() -> None:
+    call = greeted()
+    call.speak("对，我是。")
+    play = 0.2 * len("打扰您一分钟。提醒您明天下午三点在人民广场参加优惠活动。请问您到时候方便参加吗？")
+    call.wait(play - 1.2)
+    call.murmur("好的")
+    call.listen()
+    assert call.tags == [("attending", "yes")]
+
+
+def test_a_turn_that_goes_on_after_a_pause_is_answered_as_a_whole() -> None:
+    call = greeted()
+    call.speak("我是", 0.5)
+    call.wait(0.1)
+    call.speak("不是张三，你打错了", 1.0)
+    call.listen()
+    assert call.over
+    assert ("wrong_number", "") in call.tags
+    assert call.said[-1].startswith("不好意思，打扰您了")
+
+
+def test_a_courtesy_over_our_goodbye_does_not_keep_the_line() -> None:
+    call = greeted()
+    call.talk("对")
+    call.speak("可以")
+    call.murmur("好，再见")
+    call.listen()
+    assert call.over
+    assert call.tags == [("attending", "yes")]
+
+
+def test_a_question_over_our_goodbye_is_still_answered_once() -> None:
+    call = greeted()
+    call.talk("对")
+    call.speak("可以")
+    call.murmur("在哪里啊")
+    assert "人民广场" in call.listen()
+    assert not call.over
+    call.talk("好的")
+    assert call.over
+
+
+# --- silence, machines, time ---------------------------------------------------------------------------------------
+
+
+def test_silence_is_asked_about_then_the_call_ends_with_a_goodbye() -> None:
+    call = Call("活动通知").answer()
+    call.wait(60)
+    assert call.said == [
+        "您好，请问是张三吗？",
+        "您好，请问您还在听吗？请问是张三吗？",
+        "好像听不到您的声音，那先不打扰您了，再见。",
+    ]
+    assert call.over
+    assert call.tags == [("no_input", "")]
+
+
+def test_an_answer_after_a_reminder_starts_the_count_again() -> None:
+    call = greeted()
+    call.wait(8.0)
+    call.talk("对，我是")
+    call.wait(7.0)
+    call.listen()
+    assert not call.over
+    assert call.said[-1].startswith("您好，请问您还在听吗？")
+
+
+def test_noise_without_words_only_starts_the_wait_again() -> None:
+    call = greeted()
+    call.wait(5.0)
+    call.speak("", 0.5)
+    call.wait(4.0)
+    assert call.said == ["您好，请问是张三吗？"]
+
+
+def test_a_mailbox_is_hung_up_on_without_a_word() -> None:
+    call = Call("default").answer()
+    call.wait(0.4)
+    call.speak("您拨打的用户暂时无法接听，请在提示音后留言。", 5.0)
+    assert call.over
+    assert call.reason == "voicemail"
+    assert call.said == []
+    assert call.tags == [("voicemail", "")]
+
+
+def test_a_mailbox_that_answers_into_the_greeting_is_left_too() -> None:
+    call = Call("default").answer()
+    call.wait(1.0)
+    call.speak("您好，您拨打的用户已关机。", 3.0)
+    assert call.over
+    assert ("voicemail", "") in call.tags
+
+
+def test_when_time_is_up_it_says_so_and_goodbye() -> None:
+    call = greeted()
+    call.ending()
+    assert "时间快到了" in call.listen()
+    assert call.over
+    assert call.tags == [("max_duration", "")]
+
+
+def test_a_customer_who_hangs_up_leaves_nothing_behind() -> None:
+    call = greeted()
+    call.speak("对，我是。")
+    call.wait(1.0)
+    call.leave()
+    assert call.over
+    assert call.alarms == 0
+    assert call.initiator == "callee"
+
+
+# --- failures ------------------------------------------------------------------------------------------------------
+
+
+def test_speech_that_fails_once_is_said_again() -> None:
+    call = Call("活动通知").answer()
+    call.speech_fails = 1
+    call.wait(0.9)
+    assert call.listen() == "您好，请问是张三吗？"
+    assert "优惠活动" in call.talk("对")
+
+
+def test_speech_that_keeps_failing_ends_the_call_with_what_the_cache_holds() -> None:
+    call = Call("活动通知").answer()
+    call.speech_fails = 2
+    call.wait(1.0)
+    call.listen()
+    assert call.over
+    assert "稍后再和您联系" in call.said[-1]
+    assert ("speech_failed", "tts") in call.tags
+
+
+def test_a_voice_that_is_gone_altogether_still_hangs_up() -> None:
+    call = Call("活动通知").answer()
+    call.speech_fails = 99
+    call.wait(60.0)
+    assert call.over
+    assert ("speech_failed", "tts") in call.tags
+
+
+def test_a_deaf_recogniser_is_owned_up_to_and_the_call_ended() -> None:
+    call = greeted()
+    call.recogniser_fails()
+    call.speak("")
+    assert "没有听清" in call.listen()
+    call.speak("")
+    call.listen()
+    assert call.over
+    assert ("speech_failed", "asr") in call.tags
+
+
+def test_a_recogniser_that_came_back_is_trusted_again() -> None:
+    call = greeted()
+    call.recogniser_fails()
+    assert "优惠活动" in call.talk("对，我是")
+    assert not call.over
