@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import traceback
 from http import HTTPStatus
+from pathlib import Path
 
 from flask import Flask, Response, g, request
 from sqlalchemy.exc import SQLAlchemyError
@@ -47,9 +48,6 @@ def handle_http(error: HTTPException) -> Response:
     for name, value in error.get_headers():
         if name.lower() not in ("content-type", "content-length"):
             response.headers.add(name, value)
-    if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-        # What was not read must not be taken for the next request.
-        response.headers["Connection"] = "close"
     return response
 
 
@@ -58,7 +56,7 @@ def handle_unexpected(error: Exception) -> Response:
 
     A database error's text can show rows, so of those only the kind is logged.
     """
-    shown = {"error": type(error).__name__, "where": "".join(traceback.format_tb(error.__traceback__)[-6:])}
+    shown = {"error": type(error).__name__, "where": _where(error)}
     if isinstance(error, SQLAlchemyError):
         log.error("request failed in the database", extra=shown)
     else:
@@ -69,6 +67,13 @@ def handle_unexpected(error: Exception) -> Response:
     retryable = isinstance(error, SQLAlchemyError) or (isinstance(error, WaihuError) and error.retryable)
     advice = "数据库暂时不可用，什么都没有改变，请稍后重试" if retryable else "系统异常"
     return failure(FAILURE_CODE, f"{advice}（请求编号 {number}）", status=500)
+
+
+def _where(error: Exception) -> str:
+    """File, line and function of each of our own frames, outermost first."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if "site-packages" not in frame.filename]
+    return " > ".join(f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in ours)
 
 
 def problem(status: int, detail: str) -> Response:

@@ -8,6 +8,7 @@ from flask import Response, request
 from sqlalchemy.exc import SQLAlchemyError
 
 from api import inbox, phone_documents
+from api.body import read_bounded
 from api.envelope import answer, failure
 from api.house import house
 from api.keys import bearer, matches
@@ -26,7 +27,7 @@ def take_events() -> Response:
         return failure(401, "需要正确的 secret（查询参数 secret，或 Authorization: Bearer）", status=401)
     request.max_content_length = MAX_EVENT_BYTES
     try:
-        events = decode_events(request.get_data(cache=False))
+        events = decode_events(read_bounded(request))
         ids = inbox.store(at.engine, events, at.clock.now_ms())
     except (WireError, RecursionError) as error:
         message = str(error) if isinstance(error, WireError) else "JSON is nested too deeply"

@@ -34,7 +34,7 @@ def create_tasks() -> Response:
         key=key,
     )
     if receipt.created:
-        log.info("tasks created", extra={"created": receipt.created})
+        log.info("tasks created", extra={"count": receipt.created})
         at.ringer.ring(DISPATCH)
     response = answer(receipt.response)
     if receipt.replayed:
