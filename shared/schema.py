@@ -69,6 +69,7 @@ tasks = Table(
     Column("no_answers", Integer, nullable=False, server_default="0"),
     Column("refusals", Integer, nullable=False, server_default="0"),
     Column("caller", String(24)),  # the number it was called from last: sticky over retries
+    Column("zone", String(40)),  # the ticket's own time zone: its calling window is read there
     sqlite_autoincrement=True,
 )
 Index("ix_tasks_ticket_no", tasks.c.ticket_no, tasks.c.created_at)
@@ -161,7 +162,9 @@ Index(
     postgresql_where=text(_LISTED),
     sqlite_where=text(_LISTED),
 )
-Index("ix_calls_number", calls.c.number)
+Index("ix_calls_number", calls.c.number, calls.c.created_at)
+Index("ix_calls_caller", calls.c.caller, calls.c.created_at)
+"""Calls a day of a caller number, and how many of its latest were answered."""
 
 phone_events = Table(
     "phone_events",
@@ -195,3 +198,91 @@ idempotency_keys = Table(
     Column("created_at", BigInteger, nullable=False),
 )
 Index("ix_idempotency_keys_created_at", idempotency_keys.c.created_at)
+
+do_not_call = Table(
+    "do_not_call",
+    metadata,
+    Column("number", String(24), primary_key=True),  # normalised
+    Column("source", String(32), nullable=False),  # who asked: customer, import, person
+    Column("reason", String(500), nullable=False, server_default=""),
+    Column("call_uuid", String(19)),  # the call in which the customer asked
+    Column("created_at", BigInteger, nullable=False),
+)
+
+pauses = Table(
+    "pauses",
+    metadata,
+    Column("ticket_type", String(200), primary_key=True),  # "" pauses all
+    Column("reason", String(500), nullable=False, server_default=""),
+    Column("created_at", BigInteger, nullable=False),
+)
+
+caller_rests = Table(
+    "caller_rests",
+    metadata,
+    Column("caller", String(24), primary_key=True),
+    Column("until", BigInteger, nullable=False),
+    Column("reason", String(500), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+)
+"""Caller numbers whose answer rate fell well below their own history, and rest."""
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", String(16), primary_key=True),  # the public part of the key: prefix of what the client sends
+    Column("name", String(100), nullable=False),
+    Column("digest", LargeBinary(32), nullable=False),  # of the secret part
+    Column("scopes", String(100), nullable=False),  # of submit, read, admin, numbers; separated by commas
+    Column("rate", Integer),  # requests a minute; null: the house's setting
+    Column("created_at", BigInteger, nullable=False),
+    Column("revoked_at", BigInteger),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=True),
+    Column("at", BigInteger, nullable=False),
+    Column("actor", String(120), nullable=False),  # a key's name, the command line's user, or a worker
+    Column("action", String(40), nullable=False),  # submit, stop, export, listen, redial, erase, …
+    Column("subject", String(120), nullable=False, server_default=""),  # ids only, never a number
+    Column("detail", Document, nullable=False),
+    sqlite_autoincrement=True,
+)
+"""Who did what. Only ever inserted into; rows carry ids and counts, no numbers and no speech."""
+Index("ix_audit_at", audit.c.at)
+
+webhook_endpoints = Table(
+    "webhook_endpoints",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=True),
+    Column("url", String(1000), nullable=False),
+    Column("secret", String(100), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("disabled_at", BigInteger),
+    sqlite_autoincrement=True,
+)
+
+webhook_deliveries = Table(
+    "webhook_deliveries",
+    metadata,
+    Column("id", String(36), primary_key=True),  # made from task, end and endpoint: the receiver knows a repeat by it
+    Column("endpoint_id", Id, ForeignKey("webhook_endpoints.id"), nullable=False),
+    Column("batch_id", Id, nullable=False),
+    Column("event", String(40), nullable=False),
+    Column("state", String(16), nullable=False),  # waiting, delivered, dead
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("due_at", BigInteger),  # of the next attempt; null unless it waits
+    Column("created_at", BigInteger, nullable=False),
+    Column("delivered_at", BigInteger),
+    Column("last_error", String(300), nullable=False, server_default=""),
+)
+"""The outbox: written in the transaction that made a task final, sent afterwards. The body is built from SQL when sent."""
+Index("ix_webhook_deliveries_batch_id", webhook_deliveries.c.batch_id)
+Index(
+    "ix_webhook_deliveries_due",
+    webhook_deliveries.c.due_at,
+    postgresql_where=text("state = 'waiting'"),
+    sqlite_where=text("state = 'waiting'"),
+)

@@ -106,6 +106,26 @@ class Settings:
     llm_model: str = _setting("qwen-plus", str.strip, "its model")
     playbooks_dir: Path = _setting("playbooks", Path, "what the AI says, one file per ticket type")
     allow_standin: bool = _setting("0", values.boolean, "dial although a stand-in is in use beside real services")
+    frequency_cap: str = _setting("", str.strip, "most calls to one number, such as 2/1d,5/7d; empty: no cap")
+    holidays: str = _setting(
+        "", str.strip, "days without calls, such as 2026-10-01..2026-10-07,2027-01-01; empty: none"
+    )
+    retry_by_type: str = _setting(
+        "",
+        str.strip,
+        "retries of some ticket types, such as 活动通知*: no_answer=10m,1h; refused=1m | 回访: no_answer=",
+    )
+    caller_health: str = _setting(
+        "calls=50,drop=0.5,rest=30m", str.strip, "a caller number rests when its answer rate falls so far; empty: never"
+    )
+    breaker: str = _setting(
+        "failures=5,within=30s,rest=15s", str.strip, "when the phone system is left alone; empty: never"
+    )
+    webhook_private: bool = _setting("0", values.boolean, "let webhooks reach private and loopback addresses")
+    rate_limit: str = _setting("", str.strip, "requests a minute and key; empty: no limit")
+    keep_recordings: float = _setting("0", values.duration, "how long recordings are kept; 0: for ever")
+    keep_dialogues: float = _setting("0", values.duration, "how long dialogues are kept; 0: for ever")
+    keep_events: float = _setting("90d", values.duration, "how long phone events are kept; 0: for ever")
     drain_timeout: float = _setting("11m", values.duration, "how long media lets live calls finish after SIGTERM")
     sources: Mapping[str, str] = field(default_factory=dict, metadata={"internal": True})
     """For each setting's name: ``environment``, ``.env``, ``embedded`` (endpoints.json) or ``default``."""
@@ -264,6 +284,7 @@ def _shown(value: Any, *, secret: bool) -> str:
     if isinstance(value, tuple):
         return ";".join(
             f"{item.number}:concurrency={item.concurrency},cps={item.cps:g}"
+            + (f",daily={item.daily}" if item.daily else "")
             if isinstance(item, Caller)
             else f"{item:g}s"
             if isinstance(item, float)

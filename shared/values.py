@@ -19,11 +19,13 @@ _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 @dataclass(frozen=True)
 class Caller:
-    """A number we call from: how many calls at once, and how many new ones a second, it may have."""
+    """A number we call from: how many calls at once, how many new ones a second, and how many a day it may have."""
 
     number: str
     concurrency: int = 30
     cps: float = 10.0
+    daily: int = 0
+    """Most calls a day in the configured zone; 0: no limit."""
 
 
 def duration(text: str) -> float:
@@ -87,13 +89,14 @@ def _caller(text: str) -> Caller:
     for item in filter(None, (part.strip() for part in limits.split(","))):
         name, _, value = item.partition("=")
         values[name.strip()] = value.strip()
-    unknown = set(values) - {"concurrency", "cps"}
+    unknown = set(values) - {"concurrency", "cps", "daily"}
     if unknown or not _CALLER.fullmatch(number):
         raise ValueError(f"expected NUMBER:concurrency=30,cps=10, got {text.strip()!r}")
     cps = float(values.get("cps", "10"))
     if not 0 < cps < 10_000:
         raise ValueError(f"expected cps above 0, got {cps}")
-    return Caller(number, positive(values.get("concurrency", "30")), cps)
+    daily = positive(values["daily"]) if values.get("daily", "0") != "0" else 0
+    return Caller(number, positive(values.get("concurrency", "30")), cps, daily)
 
 
 def listen(text: str) -> tuple[str, int]:
