@@ -31,6 +31,14 @@ def dialled(office: Office, number: str = "13800138000", answer: Any = None) -> 
     return uuid
 
 
+def listening(office: Office, *channels: str) -> Any:
+    """A subscriber whom Redis has heard of."""
+    listener = office.house.redis.pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
+    listener.subscribe(*channels)
+    wait_for(lambda: len(office.house.redis.pubsub_channels()) == len(channels))
+    return listener
+
+
 def tell(office: Office, uuid: str, name: str, **event: Any) -> int:
     event_id = office.event(name, request_id=uuid, call_id=f"call-{uuid}", **event)
     apply_events(office.house, [event_id])
@@ -222,9 +230,7 @@ def test_audio_proves_the_answer_by_either_id(office: Office) -> None:
 def test_media_gets_its_briefing_back_after_redis_was_wiped(office: Office) -> None:
     uuid = dialled(office)
     office.house.redis.flushall()
-    listener = office.house.redis.pubsub(ignore_subscribe_messages=True)
-    listener.subscribe(bus.call_channel(uuid), bus.call_channel(f"call-{uuid}"))
-    wait_for(lambda: len(office.house.redis.pubsub_channels()) == 2)
+    listener = listening(office, bus.call_channel(uuid), bus.call_channel(f"call-{uuid}"))
     brief(office.house, f"call-{uuid}")
     assert office.house.redis.exists(bus.briefing_key(uuid), bus.briefing_key(f"call-{uuid}")) == 2
     heard = {message["channel"].decode() for _ in range(2) if (message := wait_for(listener.get_message))}
@@ -243,9 +249,7 @@ def test_of_unknown_and_ended_calls_nothing_is_told(office: Office) -> None:
 def test_a_stop_hangs_up_tells_media_and_is_safe_to_repeat(office: Office) -> None:
     uuid = dialled(office)
     tell(office, uuid, "firstAnswer")
-    listener = office.house.redis.pubsub(ignore_subscribe_messages=True)
-    listener.subscribe(bus.call_channel(uuid))
-    wait_for(lambda: office.house.redis.pubsub_channels())
+    listener = listening(office, bus.call_channel(uuid))
     for _ in range(2):
         stop(office, uuid)
     assert office.phone.hung_up == [f"call-{uuid}"]
@@ -276,9 +280,7 @@ def test_a_hangup_that_fails_is_repeated_by_the_deadline_and_the_call_ends(offic
 
 
 def test_who_watches_hears_of_every_change_and_of_no_number(office: Office) -> None:
-    listener = office.house.redis.pubsub(ignore_subscribe_messages=True)
-    listener.subscribe(bus.LIVE_CHANNEL)
-    wait_for(lambda: office.house.redis.pubsub_channels())
+    listener = listening(office, bus.LIVE_CHANNEL)
     uuid = dialled(office)
     tell(office, uuid, "firstAnswer")
     tell(office, uuid, "cdr", pay_load=cdr(1, 2_000))

@@ -139,7 +139,7 @@ def test_parts_are_laid_on_one_timeline(office: Office) -> None:
     at = office.now
     write_lines(office, uuid, [Begin(at=at, call_id="c", part=1), turn("一", at + 10)])
     write_lines(office, uuid, [Begin(at=at + 3_000, call_id="c", part=2), turn("三", at + 3_500)], part=2)
-    last = [
+    last: list[Line] = [
         Begin(at=at + 1_000, call_id="c", part=3),
         turn("二", at + 1_100),
         End(at=at + 4_000, reason="", initiator="callee"),
