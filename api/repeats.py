@@ -14,11 +14,11 @@ from shared.database import is_postgresql
 from shared.lifecycle import FINAL_TASKS
 
 # The array is an expression, so PostgreSQL always takes the index on ticket_no, however its statistics stand.
-_POSTGRESQL = text(
+POSTGRESQL_LOOKUP = (
     "SELECT ticket_no, batch_id, digest, state, created_at FROM tasks"
     " WHERE ticket_no = ANY (ARRAY(SELECT json_array_elements_text(CAST(:numbers AS json)))::varchar[])"
 )
-_SQLITE = text(
+SQLITE_LOOKUP = (
     "SELECT ticket_no, batch_id, digest, state, created_at FROM tasks"
     " WHERE ticket_no IN (SELECT value FROM json_each(:numbers))"
 )
@@ -49,7 +49,7 @@ class Plan:
 def find(connection: Connection, tickets: Sequence[CheckedTicket]) -> list[Known]:
     """Every task that has the ticketNo of one of ``tickets``."""
     ticket_nos = msgspec.json.encode([ticket.ticket.ticket_no for ticket in tickets]).decode()
-    query = _POSTGRESQL if is_postgresql(connection) else _SQLITE
+    query = text(POSTGRESQL_LOOKUP if is_postgresql(connection) else SQLITE_LOOKUP)
     rows = connection.execute(query, {"numbers": ticket_nos})
     return [Known(row[0], row[1], bytes(row[2]), row[3] not in FINAL_TASKS, row[4]) for row in rows]
 

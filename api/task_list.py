@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, func, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, func, select
 
 from api.fields import MAX_LONG, MIN_LONG, Fields
 from shared.lifecycle import STATUS_TEXT, TaskState
@@ -42,12 +42,14 @@ def read_query(fields: Fields) -> TaskQuery:
 
 def find(connection: Connection, query: TaskQuery) -> tuple[int, list[dict[str, Any]]]:
     """How many tasks match, and one page of them as the document shows them, newest first."""
-    conditions = _conditions(query)
-    total = connection.execute(select(func.count()).select_from(tasks).where(*conditions)).scalar_one()
-    # Along ix_tasks_created_at; a batch shares one created_at, so batch_id makes the order total.
-    page = select(tasks).where(*conditions).order_by(_columns.created_at.desc(), _columns.batch_id.desc())
-    rows = connection.execute(page.limit(query.size).offset((query.page - 1) * query.size))
-    return total, [shown(row) for row in rows.mappings()]
+    total = connection.execute(select(func.count()).select_from(tasks).where(*_conditions(query))).scalar_one()
+    return total, [shown(row) for row in connection.execute(page_of(query)).mappings()]
+
+
+def page_of(query: TaskQuery) -> Select[Any]:
+    """The statement for one page, along ix_tasks_created_at; a batch shares one created_at, so batch_id settles the order."""
+    ordered = select(tasks).where(*_conditions(query)).order_by(_columns.created_at.desc(), _columns.batch_id.desc())
+    return ordered.limit(query.size).offset((query.page - 1) * query.size)
 
 
 def _conditions(query: TaskQuery) -> list[ColumnElement[bool]]:
