@@ -7,7 +7,9 @@ numbers are handed out by the file system (a file is created only where none was
 
 from __future__ import annotations
 
+import os
 import re
+import secrets
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -22,6 +24,7 @@ from shared.ids import is_call_uuid
 ROOT = "ai_call"
 MAX_PARTS = 50
 """More sessions than this for one call mean a socket that comes and goes for ever, not a call."""
+MARKER = ".filesystem"
 _NAME = re.compile(r"ai_call/\d{4}/\d{2}/\d{2}/\d{2}/(?P<uuid>\d{19})(?:\.\d{1,2})?\.wav", re.ASCII)
 
 
@@ -65,6 +68,25 @@ def parts(root: Path, name_stem: str, ending: Literal["wav", "jsonl"]) -> list[P
             break
         found.append(path)
     return found
+
+
+def filesystem_id(root: Path) -> str:
+    """An id that lies in the root itself, made by whoever asks first: who reads the same one sees the same directory.
+
+    Raises OSError if the root cannot be written or read.
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    marker = root / MARKER
+    if not marker.exists():
+        draft = root / f"{MARKER}.{secrets.token_hex(8)}"
+        draft.write_text(secrets.token_hex(8), encoding="ascii")
+        try:
+            os.link(draft, marker)  # in one step, and only if nobody was faster
+        except FileExistsError:
+            pass
+        finally:
+            draft.unlink()
+    return marker.read_text(encoding="ascii")
 
 
 # --- the transcript's lines --------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -97,6 +98,15 @@ def test_parts_are_found_in_order_and_end_at_the_first_gap(tmp_path: Path) -> No
     assert recordings.parts(tmp_path, stem, "wav") == wanted[:3]
     assert [path.name for path in wanted[:2]] == [f"{UUID}.wav", f"{UUID}.2.wav"]
     assert recordings.parts(tmp_path, stem, "jsonl") == []
+
+
+def test_everyone_who_sees_the_directory_reads_the_same_id(tmp_path: Path) -> None:
+    root = tmp_path / "recordings"
+    with ThreadPoolExecutor(8) as threads:
+        ids = set(threads.map(lambda _: recordings.filesystem_id(root), range(40)))
+    assert len(ids) == 1
+    assert ids != {recordings.filesystem_id(tmp_path / "other")}
+    assert [path.name for path in root.iterdir()] == [recordings.MARKER]
 
 
 LINES: list[recordings.Line] = [
