@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from sandbox.people.mouth import Sounding
-from sandbox.phone.hearing import RATE, Hearing, Run, Underrun
+from sandbox.phone.hearing import LOUD_POWER, RATE, Hearing, Run, Underrun
 
 LONGEST_GAP = 1.0
 """Seconds: a longer silence without decoded words around it is taken for the end of a sentence."""
@@ -18,6 +18,9 @@ YIELD_WITHIN = 1.0
 
 WENT_ON_WITHIN = 1.5
 """Seconds after a murmur within which the robot's speech goes on, if the murmur did not stop it."""
+
+ONSET_BLOCK = RATE // 100
+"""Samples (10 ms) that are looked at together for the first audible sound."""
 
 MURMURS = ("murmur", "cough")
 
@@ -79,7 +82,7 @@ def barge_ins(said: list[Sounding], hearing: Hearing, now: int) -> list[dict[str
     """
     rows = []
     for sound in said:
-        onset, end = _start(sound), _end(sound, now)
+        onset, end = _onset(sound), _end(sound, now)
         run = hearing.played.at(onset)
         if run is None:
             continue
@@ -187,6 +190,15 @@ def _decibels(share: float) -> float:
 def _start(sound: Sounding) -> int:
     assert sound.start is not None, "only sounds that have begun are said"
     return sound.start
+
+
+def _onset(sound: Sounding) -> int:
+    """Where the sound can be heard: espeak leaves up to 30 ms of silence before a word, which is nobody's latency."""
+    if sound.pcm is None:
+        return _start(sound)
+    blocks = sound.pcm[: len(sound.pcm) // ONSET_BLOCK * ONSET_BLOCK].reshape(-1, ONSET_BLOCK).astype(np.float32)
+    loud = np.flatnonzero(np.mean(blocks**2, axis=1) >= LOUD_POWER)
+    return _start(sound) + (int(loud[0]) * ONSET_BLOCK if len(loud) else 0)
 
 
 def _end(sound: Sounding, now: int) -> int:

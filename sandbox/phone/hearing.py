@@ -26,7 +26,7 @@ SPOKEN_RUN_GAP = int(0.3 * RATE)
 MAX_LATENESS_VALUES = 60_000
 """Chunks whose lateness is kept: twenty minutes of 20 ms frames, twice the longest talk."""
 
-_LOUD_POWER = (32768.0 * 10 ** (LOUD_DBFS / 20)) ** 2
+LOUD_POWER = (32768.0 * 10 ** (LOUD_DBFS / 20)) ** 2
 
 
 @dataclass(slots=True)
@@ -120,22 +120,21 @@ class Hearing:
         self.received_chunks += 1
         self.odd_chunks += len(pcm) % 2
         samples = np.frombuffer(pcm, "<i2", count=len(pcm) // 2)
-        if len(samples) and _power(samples) >= _LOUD_POWER:
+        if len(samples) and _power(samples) >= LOUD_POWER:
             place = int(at * RATE)
             self.received.add(place, place)
         if not playing:
             return
-        if self._open is None:
-            if len(self.lateness) < MAX_LATENESS_VALUES:
-                self.lateness.append(-ahead)
-        elif self._open.arrived is None:
+        if self._open is not None and self._open.arrived is None:
             self._open.arrived = at
+        elif len(self.lateness) < MAX_LATENESS_VALUES:
+            self.lateness.append(-ahead)
 
     def play(self, samples: npt.NDArray[np.int16], place: int, size: int, *, playing: bool) -> bool:
         """A frame of `size` samples went to the ear at `place`, filled as far as `samples` go. Returns whether it is loud."""
         filled = len(samples)
         power = _power(samples) if filled else 0.0
-        loud = power >= _LOUD_POWER
+        loud = power >= LOUD_POWER
         self.played_samples += filled
         if loud:
             self.loudness.add(power, samples)

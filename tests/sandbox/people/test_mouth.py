@@ -31,10 +31,11 @@ def test_a_sound_spans_frames() -> None:
     mouth = Mouth(-90.0)
     mouth.speak(160)
     mouth.queue(tone(200))
-    mouth.speak(160)
-    assert mouth.talking
-    mouth.speak(160)
-    assert not mouth.talking
+    talking = []
+    for _ in range(2):
+        mouth.speak(160)
+        talking.append(mouth.talking)
+    assert talking == [True, False]
     assert (mouth.said[0].start, mouth.said[0].end) == (160, 360)
 
 

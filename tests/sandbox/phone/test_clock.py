@@ -14,7 +14,11 @@ def test_what_is_due_is_done_in_order_of_time_then_of_arrival() -> None:
 
 def test_what_becomes_due_while_running_is_done_too() -> None:
     agenda, done = Agenda(), list[str]()
-    agenda.at(1.0, lambda: agenda.at(1.5, lambda: done.append("later")) and None)
+
+    def first() -> None:
+        agenda.at(1.5, lambda: done.append("later"))
+
+    agenda.at(1.0, first)
     agenda.run(2.0)
     assert done == ["later"]
 

@@ -113,6 +113,13 @@ def test_barge_in_latency_is_from_the_onset_to_the_last_sound_received() -> None
     assert not row["went_on"]
 
 
+def test_silence_before_the_first_sound_is_nobodys_latency() -> None:
+    voice = sound("interruption", 3.0, 4.0)
+    voice.pcm = np.concatenate([np.zeros(400, np.int16), np.full(7600, 3000, np.int16)])
+    (row,) = figures.barge_ins([voice], hearing_of((1.0, 3.25)), NOW)
+    assert (row["at_ms"], row["latency_ms"]) == (3050.0, 200.0)
+
+
 def test_a_robot_that_does_not_stop_is_told_by_its_latency() -> None:
     (row,) = figures.barge_ins([sound("interruption", 3.0, 4.0)], hearing_of((1.0, 9.0)), NOW)
     assert row["latency_ms"] == 6000.0

@@ -3,20 +3,21 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from sandbox.people.sounds import Pcm
 from sandbox.phone.hearing import RATE, Hearing, Runs
 
 FRAME = 160
 
 
-def loud(samples: int = FRAME) -> np.ndarray[tuple[int], np.dtype[np.int16]]:
-    return (3000 * np.sin(np.arange(samples) * 0.5)).astype(np.int16)
+def loud(samples: int = FRAME) -> Pcm:
+    return np.asarray(3000 * np.sin(np.arange(samples) * 0.5), np.int16)
 
 
 QUIET = np.zeros(FRAME, np.int16)
 NOTHING = np.zeros(0, np.int16)
 
 
-def play(hearing: Hearing, *frames: np.ndarray[tuple[int], np.dtype[np.int16]], start: int = 0) -> int:
+def play(hearing: Hearing, *frames: Pcm, start: int = 0) -> int:
     """Play frames one after another; returns the sample after them."""
     for frame in frames:
         hearing.play(frame, start, FRAME, playing=True)
@@ -91,7 +92,7 @@ def test_lateness_is_negative_for_what_comes_in_time_and_noted_on_the_hole_for_w
     hearing.arrive(loud().tobytes(), 0.07, 0.0, playing=True)
     hearing.arrive(loud().tobytes(), 0.08, 0.02, playing=True)
     play(hearing, loud(), start=at)
-    assert list(hearing.lateness) == [pytest.approx(-0.06)]
+    assert list(hearing.lateness) == pytest.approx([-0.06, -0.02])
     assert hearing.underruns[0].arrived == 0.07
 
 
