@@ -203,7 +203,7 @@ class Playout:
 
     def facts(self, now: float) -> list[Fact]:
         """What came to pass since the last time, in order."""
-        if self._fading or self._queue:
+        if self._fading or (self._queue and self._queue[0].exhausted):
             self._settle(self.clock(now))
         if not self._facts:
             return []

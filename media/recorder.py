@@ -150,7 +150,7 @@ class Recording:
             self._closed = self._desk.closing(self)
         return await asyncio.shield(self._closed)
 
-    def _hand_over(self, pieces: list[Block | Late]) -> None:
+    def _hand_over(self, pieces: Sequence[Block | Late]) -> None:
         for piece in pieces:
             samples = piece.size // 4
             if isinstance(piece, Late) and self.samples - piece.start > self._latest:

@@ -6,6 +6,7 @@ written over its place; a jump leaves a hole, which nobody needs to write.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 Pcm = bytes | bytearray | memoryview
@@ -48,6 +49,9 @@ class Late:
         return len(self.pcm) * 2
 
 
+_NOTHING: tuple[Block | Late, ...] = ()
+
+
 class Stage:
     """Channel 0 is the customer's, 1 ours; [``base``, ``base`` + size) is held, of which [``base``, ``end``) is known."""
 
@@ -65,17 +69,18 @@ class Stage:
         self.end = 0
         """One past the newest sample."""
 
-    def put(self, channel: int, start: int, pcm: Pcm) -> list[Block | Late]:
+    def put(self, channel: int, start: int, pcm: Pcm) -> Sequence[Block | Late]:
         """Takes whole samples for ``start`` on; returns what leaves now. Raises ValueError for an impossible ``start``."""
+        base = self.base
         end = start + (len(pcm) >> 1)
-        if start < self.base or end > self.base + self.size:
+        if start < base or end - base > self.size:
             return self._put_piecewise(channel, start, pcm)
         self._copy(channel, start, pcm)
         if end > self.end:
             self.end = end
-            if end - self.base >= self._seal_at:
+            if end - base >= self._seal_at:
                 return self._seal(end - self._settle)
-        return []
+        return _NOTHING
 
     def rest(self) -> list[Block | Late]:
         """All that is left."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -24,7 +26,7 @@ class File:
         self.rows: npt.NDArray[np.int16] = np.zeros((2, 400_000), np.int16)
         self.end = 0
 
-    def write(self, pieces: list[Block | Late]) -> None:
+    def write(self, pieces: Sequence[Block | Late]) -> None:
         for piece in pieces:
             rows = [piece.customer, piece.ours] if isinstance(piece, Block) else [b"", b""]
             if isinstance(piece, Late):
@@ -40,7 +42,7 @@ def test_a_block_leaves_when_both_channels_have_had_time_to_settle() -> None:
     left: list[Block | Late] = []
     for start in range(0, 5040, 160):
         left += stage.put(0, start, ramp(start, 160))
-    assert left == []
+    assert not left
     left = stage.put(0, 5040, ramp(5040, 160))
     assert left == [Block(0, ramp(0, 3200), bytes(6400))]
     assert stage.base == 3200
@@ -78,7 +80,7 @@ def test_audio_across_the_border_is_parted() -> None:
 def test_a_jump_in_time_is_a_hole_that_nobody_writes() -> None:
     stage = Stage(RATE)
     stage.put(0, 0, ramp(0, 160))
-    left = stage.put(0, 80_000, ramp(80_000, 160)) + stage.rest()
+    left = [*stage.put(0, 80_000, ramp(80_000, 160)), *stage.rest()]
     assert sum(len(piece.customer) // 2 for piece in left if isinstance(piece, Block)) <= 160 + 160 + 2000
     file = File()
     file.write(left)
