@@ -20,6 +20,7 @@ from api.routes import Route
 from shared.bus import open_redis
 from shared.database import require_current
 from shared.errors import DatabaseUnavailable
+from shared.recordings import filesystem_id
 from shared.settings import Settings
 
 PROBE_SECONDS = 2.0
@@ -44,6 +45,7 @@ def readyz() -> Response:
     document = {
         "status": "ready" if ready else "unready",
         "checks": checks,
+        "recordings": _filesystem(at.settings),
         "standins": at.settings.standins,
         "dial_gate": _gate(at.settings),
     }
@@ -87,6 +89,14 @@ def _reach_phone(url: str) -> None:
     parts = urlsplit(url)
     port = parts.port or (443 if parts.scheme == "https" else 80)
     socket.create_connection((parts.hostname or "", port), timeout=CONNECT_SECONDS).close()
+
+
+def _filesystem(settings: Settings) -> str | None:
+    """Which recordings directory this process sees, for ``waihu doctor``; null if none."""
+    try:
+        return filesystem_id(settings.recordings_dir)
+    except OSError:
+        return None
 
 
 def _gate(settings: Settings) -> dict[str, Any]:

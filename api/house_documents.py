@@ -25,6 +25,7 @@ class CheckSchema(Schema):
 class ReadinessSchema(Schema):
     status = text("ready 或 unready", required=True, enum=["ready", "unready"])
     checks = fields.Dict(keys=fields.String(), values=fields.Nested(CheckSchema), required=True)
+    recordings = text("本进程所见录音目录的标识；各进程应相同", allow_none=True)
     standins = fields.List(fields.String(), metadata={"description": "正在使用的替身：phone、asr、tts"})
     dial_gate = fields.Dict(metadata={"description": "open 为 false 时不会拨号，problem 说明原因"})
 
@@ -132,6 +133,7 @@ _TIMELINE = [
 _READY = {
     "status": "ready",
     "checks": {"database": {"ok": True}, "broker": {"ok": True}, "phone": {"ok": True}},
+    "recordings": "9f86d081884c7d65",
     "standins": ["phone", "asr", "tts"],
     "dial_gate": {"open": True},
 }

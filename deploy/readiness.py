@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 
 import httpx2
@@ -104,13 +103,4 @@ def _http(url: str) -> str:
         response = httpx2.get(url, timeout=ASK_SECONDS, trust_env=False)
     except httpx2.HTTPError as error:
         return f"no answer: {type(error).__name__}"
-    return "" if response.status_code == 200 else f"HTTP {response.status_code}: {_problems(response.text)}"
-
-
-def _problems(body: str) -> str:
-    """What /readyz says is wrong, in one line."""
-    try:
-        checks = json.loads(body)["checks"]
-        return "; ".join(f"{name}: {check['problem']}" for name, check in checks.items() if not check["ok"])
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return body[:200]
+    return "" if response.status_code == 200 else f"HTTP {response.status_code}: {response.text[:200]}"

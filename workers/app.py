@@ -6,11 +6,14 @@ A worker consumes every queue with a pool of threads; start more for more. Two b
 from __future__ import annotations
 
 import logging
+import sys
 from typing import Any
 
 from celery import Celery, signals
+from celery.worker.control import inspect_command
 
 from shared import doorbell, logs
+from shared.recordings import filesystem_id
 from shared.settings import Settings, load
 from workers.dial import dial
 from workers.dispatch import dispatch
@@ -84,8 +87,17 @@ def _follow_process(household: Household) -> None:
     signals.worker_shutdown.connect(left, weak=False)
 
 
+@inspect_command()
+def waihu_filesystem(_state: Any) -> dict[str, str]:
+    """Which recordings directory this worker sees; ``waihu doctor`` asks by Celery's remote control."""
+    try:
+        return {"ok": filesystem_id(settings.recordings_dir)}
+    except OSError as error:
+        return {"error": str(error)}
+
+
 settings = load()
-logs.configure_celery(settings, "worker")
+logs.configure_celery(settings, next((name for name in ("beat", "flower") if name in sys.argv), "worker"))
 for _name in _CHATTY:
     logging.getLogger(_name).setLevel(logging.WARNING)
 app = create_app(settings)

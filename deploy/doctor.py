@@ -1,0 +1,319 @@
+"""``waihu doctor``: every connection and every setting that can go wrong, each with what to fix."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import httpx2
+import redis
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+from sqlalchemy import Engine, func, select
+from sqlalchemy.exc import DBAPIError
+
+from deploy import probes
+from deploy.embedded import reachable
+from deploy.readiness import ASK_SECONDS, heartbeats, ping_workers
+from media.speech.aliyun import ENDPOINT as ALIYUN_ENDPOINT
+from shared import bus, recordings
+from shared.database import open_engine, reading, require_current
+from shared.errors import DatabaseUnavailable, SettingsError
+from shared.lifecycle import WAITING_TASKS
+from shared.schema import tasks
+from shared.settings import Settings, require_safe_listen
+from workers.gates import parse_window
+
+State = Literal["ok", "warn", "fail"]
+LEAST_DISK_BYTES = 200 << 20
+LOW_DISK_BYTES = 2 << 30
+"""Recordings of a hundred calls at once take 3 MB a second; below this an hour is not safe."""
+MOST_SKEW_MS = 2_000
+"""Between two machines' clocks; leases and heartbeats live for some ten seconds."""
+LONGEST_DUE_MS = 60_000
+"""A task that is due for longer waits for room or for the calling window, or nobody dispatches."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at. ``fix``: what to do, "" if nothing."""
+
+    name: str
+    state: State
+    detail: str
+    fix: str = ""
+
+
+Checks = Iterator[Check]
+
+
+def doctor(console: Console, settings: Settings, *, as_json: bool = False) -> int:
+    """Prints all checks; 1 if any failed, else 0."""
+    found = examine(settings)
+    if as_json:
+        document = {"ok": not _failed(found), "checks": [asdict(check) for check in found]}
+        console.out(json.dumps(document, ensure_ascii=False, indent=2), highlight=False)
+    else:
+        _print(console, found)
+    return 1 if _failed(found) else 0
+
+
+def examine(settings: Settings) -> list[Check]:
+    """Every check, in order. Takes seconds, also when everything is down."""
+    looks: tuple[Callable[[Settings], Checks], ...] = (
+        _database,
+        _redis,
+        _workers,
+        _media,
+        _api,
+        _recordings,
+        _phone,
+        _speech,
+        _language_model,
+        _stand_ins,
+        _window,
+        _listens,
+        _disk,
+    )
+    return [check for look in looks for check in look(settings)]
+
+
+def _database(settings: Settings) -> Checks:
+    engine = open_engine(settings.database_url, pool_size=1)
+    try:
+        require_current(engine)
+        yield Check("database", "ok", f"{engine.dialect.name}, schema up to date")
+        yield _oldest_due(engine)
+    except DatabaseUnavailable as error:
+        fix = "run `waihu db upgrade`" if "schema" in str(error) else "start it, or correct WAIHU_DATABASE_URL"
+        yield Check("database", "fail", str(error), fix)
+    finally:
+        engine.dispose()
+
+
+def _oldest_due(engine: Engine) -> Check:
+    query = select(func.min(tasks.c.due_at)).where(tasks.c.state.in_(sorted(WAITING_TASKS)))
+    try:
+        with reading(engine) as connection:
+            oldest = connection.execute(query).scalar()
+    except DBAPIError as error:
+        return Check("queue", "fail", f"cannot be read: {type(error.orig).__name__}", "look at the database")
+    late = 0 if oldest is None else max(0, time.time_ns() // 1_000_000 - oldest)
+    if late > LONGEST_DUE_MS:
+        return Check(
+            "queue",
+            "warn",
+            f"a task has been due for {late // 1000} s",
+            "see that beat and a worker run, and the window is open",
+        )
+    return Check("queue", "ok", "no task is overdue")
+
+
+def _redis(settings: Settings) -> Checks:
+    client = bus.open_redis(settings.redis_url)
+    try:
+        seconds, microseconds = client.time()
+        version = client.info("server")["redis_version"]
+    except redis.RedisError as error:
+        fix = (
+            "`waihu up` starts the embedded one" if settings.embedded_redis else "start it, or correct WAIHU_REDIS_URL"
+        )
+        yield Check("redis", "fail", f"does not answer: {type(error).__name__}", fix)
+        return
+    finally:
+        client.close()
+    yield Check("redis", "ok", f"{'embedded, ' if settings.embedded_redis else ''}version {version}")
+    skew = abs(time.time_ns() // 1_000_000 - (int(seconds) * 1000 + int(microseconds) // 1000))
+    if skew > MOST_SKEW_MS:
+        yield Check("clock", "fail", f"this machine and Redis' differ by {skew} ms", "run NTP on both")
+    else:
+        yield Check("clock", "ok", "agrees with Redis'")
+
+
+def _workers(settings: Settings) -> Checks:
+    names = ping_workers(settings)
+    if names:
+        yield Check("workers", "ok", ", ".join(sorted(names)))
+    else:
+        yield Check("workers", "fail", "none answers", "start one: celery -A workers.app worker")
+
+
+def _media(settings: Settings) -> Checks:
+    try:
+        beats = heartbeats(settings)
+    except redis.RedisError:
+        beats = []
+    free = sum(max(0, beat.capacity - beat.sessions) for beat in beats if not beat.draining)
+    if not beats:
+        yield Check("media", "fail", "no heartbeat: nothing is dialled without it", "start one: python -m media.main")
+    elif not free:
+        yield Check("media", "warn", f"{len(beats)} processes, all full or draining", "start another one")
+    else:
+        yield Check("media", "ok", f"{len(beats)} process(es), room for {free} more calls")
+
+
+def _api(settings: Settings) -> Checks:
+    url = f"http://{reachable(settings.api_listen)}/readyz"
+    status, document = probes.get_json(url)
+    if status == 200:
+        yield Check("api", "ok", f"ready at {reachable(settings.api_listen)}")
+    elif status:
+        yield Check("api", "fail", f"HTTP {status} from {url}: {probes.problems(document)}", "mend what it names")
+    else:
+        yield Check("api", "fail", f"no answer from {url}", "start it: `waihu up`, or gunicorn as in the Procfile")
+
+
+def _recordings(settings: Settings) -> Checks:
+    """One filesystem for api, workers and media: each tells the id that it finds in the recordings directory."""
+    try:
+        own = recordings.filesystem_id(settings.recordings_dir)
+    except OSError as error:
+        yield Check("recordings", "fail", f"{settings.recordings_dir}: {error.strerror}", "let this user write there")
+        return
+    others = {f"media {beat.listen}": probes.media_filesystem(beat.listen) for beat in _beats(settings)}
+    others["api"] = probes.api_filesystem(reachable(settings.api_listen))
+    others |= probes.worker_filesystems(settings)
+    strangers = [name for name, found in others.items() if found and found != own]
+    silent = [name for name, found in others.items() if not found]
+    if strangers:
+        yield Check(
+            "recordings",
+            "fail",
+            f"{', '.join(strangers)} sees another directory than {settings.recordings_dir}",
+            "mount one filesystem for api, workers and media, and set WAIHU_RECORDINGS_DIR to it everywhere",
+        )
+    elif silent:
+        yield Check("recordings", "warn", f"{', '.join(silent)} did not tell which directory it sees", "start it first")
+    else:
+        yield Check("recordings", "ok", f"{settings.recordings_dir}, seen alike by {', '.join(others)}")
+
+
+def _beats(settings: Settings) -> list[bus.Heartbeat]:
+    try:
+        return heartbeats(settings)
+    except redis.RedisError:
+        return []
+
+
+def _phone(settings: Settings) -> Checks:
+    sandbox = "phone" in settings.standins
+    problem = probes.reach(settings.phone_url)
+    if problem:
+        fix = "`waihu up` starts it" if sandbox else "correct WAIHU_PHONE_URL, or open the way to it"
+        yield Check("phone system", "fail", f"{settings.phone_url}: {problem}", fix)
+    else:
+        yield Check("phone system", "ok", settings.phone_url + (" (sandbox)" if sandbox else ""))
+
+
+def _speech(settings: Settings) -> Checks:
+    for name, title in (("asr", "speech recognition"), ("tts", "speech synthesis")):
+        provider, key = getattr(settings, f"{name}_provider"), getattr(settings, f"{name}_key")
+        url = getattr(settings, f"{name}_endpoint") or ALIYUN_ENDPOINT
+        problem = probes.reach(url)
+        if provider and not key:
+            yield Check(title, "fail", f"{provider} without a key", f"set WAIHU_{name.upper()}_KEY")
+        elif problem:
+            fix = (
+                f"correct WAIHU_{name.upper()}_ENDPOINT, or open the way to it" if provider else "`waihu up` starts it"
+            )
+            yield Check(title, "fail", f"{url}: {problem}", fix)
+        else:
+            yield Check(title, "ok", f"{provider or 'stand-in'} at {url}")
+
+
+def _language_model(settings: Settings) -> Checks:
+    if not settings.llm_endpoint:
+        yield Check("language model", "ok", "none: scripted playbooks only")
+        return
+    try:
+        response = httpx2.get(
+            f"{settings.llm_endpoint}/models",
+            headers={"Authorization": f"Bearer {settings.llm_key}"},
+            timeout=ASK_SECONDS,
+            trust_env=False,
+        )
+    except httpx2.HTTPError as error:
+        problem = f"{settings.llm_endpoint}: {type(error).__name__}"
+        yield Check("language model", "fail", problem, "correct WAIHU_LLM_ENDPOINT, or open the way to it")
+        return
+    if response.status_code in (401, 403):
+        yield Check("language model", "fail", "the key is refused", "correct WAIHU_LLM_KEY")
+    else:
+        yield Check("language model", "ok", f"{settings.llm_model} at {settings.llm_endpoint}")
+
+
+def _stand_ins(settings: Settings) -> Checks:
+    names = ", ".join(settings.standins)
+    if settings.standins_forbidden:
+        fix = "set up the real ones, or WAIHU_ALLOW_STANDIN=1 to dial all the same"
+        yield Check("stand-ins", "fail", f"{names} beside real services: nothing is dialled", fix)
+    elif names:
+        yield Check("stand-ins", "warn", f"{names}: good for trying out, no real customer is called")
+    else:
+        yield Check("stand-ins", "ok", "none")
+
+
+def _window(settings: Settings) -> Checks:
+    try:
+        ranges = parse_window(settings.call_window)
+    except ValueError as error:
+        yield Check("calling window", "fail", f"{error}: nothing is dialled", "correct WAIHU_CALL_WINDOW")
+        return
+    if ranges:
+        yield Check("calling window", "ok", f"{settings.call_window} ({settings.timezone})")
+    else:
+        fix = "set WAIHU_CALL_WINDOW, such as 09:00-12:00,14:00-20:00"
+        yield Check("calling window", "warn", "none: customers are called at any hour", fix)
+
+
+def _listens(settings: Settings) -> Checks:
+    for title, listen in (
+        ("API", settings.api_listen),
+        ("media", settings.media_listen),
+        ("Flower", settings.flower_listen),
+    ):
+        try:
+            require_safe_listen(settings, listen)
+        except SettingsError as error:
+            yield Check(f"{title}'s address", "fail", str(error), "it will not start as it is")
+
+
+def _disk(settings: Settings) -> Checks:
+    places = {settings.state_dir, settings.recordings_dir}
+    try:
+        free = min(shutil.disk_usage(place).free for place in places if place.exists())
+    except (OSError, ValueError):
+        yield Check("disk", "fail", "cannot be read", f"see that {settings.state_dir} can be made")
+        return
+    detail = f"{free / (1 << 30):.1f} GiB free"
+    if free < LOW_DISK_BYTES:
+        state: State = "fail" if free < LEAST_DISK_BYTES else "warn"
+        yield Check("disk", state, detail, "make room, or move WAIHU_RECORDINGS_DIR")
+    else:
+        yield Check("disk", "ok", detail)
+
+
+def _failed(checks: list[Check]) -> bool:
+    return any(check.state == "fail" for check in checks)
+
+
+def _print(console: Console, checks: list[Check]) -> None:
+    if not console.is_terminal:
+        for check in checks:
+            parts: list[Any] = [check.state, check.name, check.detail, check.fix]
+            console.print("\t".join(filter(None, parts)), soft_wrap=True, highlight=False, markup=False)
+        return
+    signs = {"ok": ("✓", "green"), "warn": ("!", "yellow"), "fail": ("✗", "red")}
+    table = Table(show_header=False, box=None, padding=(0, 1))
+    for check in checks:
+        sign, style = signs[check.state]
+        detail = Text(check.detail)
+        if check.fix:
+            detail.append(f"\n→ {check.fix}", style=style)
+        table.add_row(Text(sign, style=style), Text(check.name, style="bold"), detail)
+    console.print(table)
