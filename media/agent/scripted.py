@@ -190,12 +190,17 @@ class ScriptedDialogue:
     def _end(self, says: list[str], tags: Tags) -> Move:
         """Nobody is left without a goodbye."""
         said = [text for text in says if text]
-        if not any(_GOODBYE.search(text) for text in said):
+        if not says_goodbye("".join(said)):
             said.append(self._text(self._book.goodbye))
         return Move(tuple(said), tags, True)
 
     def _tags(self, outcome: Outcome, said: str) -> Tags:
         return tuple((name, self._text(value, said)[:LONGEST_TAG]) for name, value in outcome.tags)
+
+
+def says_goodbye(text: str) -> bool:
+    """Whether there is a goodbye in it."""
+    return _GOODBYE.search(text) is not None
 
 
 def _says(rule: Rule, said: str) -> bool:

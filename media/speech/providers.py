@@ -159,10 +159,11 @@ def _resolve(options: Options, defaults: Options) -> Options:
     provider = options.provider or defaults.provider
     if provider not in (aliyun.PROVIDER, defaults.provider):
         raise SpeechFailure(provider, "provider", f"not available here; expected {aliyun.PROVIDER} or no provider")
+    elsewhere = options.endpoint not in ("", defaults.endpoint)
+    if elsewhere and options.key in ("", defaults.key):
+        raise SpeechFailure(provider, "provider", "an endpoint of its own needs a secretKey of its own")
     if options.key:
         endpoint = options.endpoint or (defaults.endpoint if provider == defaults.provider else aliyun.ENDPOINT)
         return replace(options, provider=provider, endpoint=endpoint)
-    if options.endpoint not in ("", defaults.endpoint):
-        raise SpeechFailure(provider, "provider", "an endpoint of its own needs a secretKey of its own")
     # Without a key of its own a call gets what the settings configure; the stand-in plays the real service's part.
     return replace(options, provider=defaults.provider, endpoint=defaults.endpoint, key=defaults.key)
