@@ -29,11 +29,13 @@ class Script:
         self.answers = list(answers)
         self.requests: list[list[Message]] = []
         self.cancelled = 0
+        self.asked = asyncio.Event()
 
     async def stream(
         self, messages: Sequence[Message], tools: Sequence[dict[str, Any]]
     ) -> AsyncIterator[str | ToolCall]:
         self.requests.append([dict(message) for message in messages])
+        self.asked.set()
         try:
             for part in self.answers.pop(0):
                 await asyncio.sleep(0)
@@ -165,6 +167,7 @@ def test_a_customer_who_goes_on_before_the_answer_is_understood_as_a_whole() -> 
         chat = Script([never, "不会有人听到"], ["好的，改到周三。"])
         call = await Talk(chat).begin()
         call.speak("我想改一下时间")
+        await chat.asked.wait()
         call.speak("改到周三")
         assert await call.answered() == "好的，改到周三。"
         users = [message["content"] for message in chat.requests[-1] if message["role"] == "user"]
