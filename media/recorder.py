@@ -86,7 +86,8 @@ class Recording:
         self._audio_in = self._audio_out = self._lines_in = self._lines_out = 0
         self._refused_samples = self._refused_lines = 0
         self._lost_samples = self._lost_lines = 0
-        self._overflowing = self._failing = False
+        self._overflowing = False
+        self._failing: set[Callable[..., None]] = set()
         self._closed: asyncio.Future[Closed] | None = None
 
     @property
@@ -172,7 +173,10 @@ class Recording:
     # --- the thread's side ---------------------------------------------------------------------------------------------
 
     def write_waiting(self) -> None:
-        """Writes what waits, lines first. On the thread. A failure is reported when the one before it succeeded."""
+        """Writes what waits, lines first. On the thread.
+
+        A failure is reported if the last write of its kind succeeded: a disk may have room for a line and none for audio.
+        """
         while self._lines:
             encoded = self._lines.popleft()
             self._lines_out += len(encoded)
@@ -195,11 +199,11 @@ class Recording:
         try:
             work(*arguments)
         except OSError as failure:
-            if not self._failing:
-                self._failing = True
+            if work not in self._failing:
+                self._failing.add(work)
                 self._desk.report(self, failure)
             return False
-        self._failing = False
+        self._failing.discard(work)
         return True
 
 
