@@ -21,6 +21,7 @@ BRIEF = "waihu.brief"
 STOP_CALLS = "waihu.stop_calls"
 FINISH_CALL = "waihu.finish_call"
 SWEEP = "waihu.sweep"
+WEBHOOKS = "waihu.webhooks"
 
 QUEUE_OF = {
     DISPATCH: "dispatch",
@@ -31,6 +32,7 @@ QUEUE_OF = {
     BRIEF: "events",
     STOP_CALLS: "events",
     FINISH_CALL: "results",
+    WEBHOOKS: "webhooks",
 }
 QUEUES = tuple(Queue(name) for name in ("dispatch", "dial", "events", "results", "webhooks"))
 """Separate, so that a dial backlog never delays an event (design, "Queues")."""

@@ -1,7 +1,9 @@
 """The one SQL schema, for PostgreSQL and SQLite alike. Times are milliseconds since 1970 in UTC; ids of tasks are 64-bit.
 
 Writers (design, section 2): ``api`` inserts tasks, phone events and idempotency keys and records the wish to stop;
-``workers`` alone change the state of tasks and calls otherwise; ``media`` writes no SQL at all.
+``workers`` alone change the state of tasks and calls otherwise; ``media`` writes no SQL at all. Whoever makes a task
+final, ``workers`` or ``api`` stopping one at once, inserts into webhook_deliveries (``shared.outbox``); ``api`` keeps
+webhook_endpoints and sends a delivery back to the queue on request; ``workers`` alone send them.
 Changes to these tables come with a migration in ``shared/migrations``; a test compares the two.
 """
 
@@ -280,9 +282,19 @@ webhook_deliveries = Table(
 )
 """The outbox: written in the transaction that made a task final, sent afterwards. The body is built from SQL when sent."""
 Index("ix_webhook_deliveries_batch_id", webhook_deliveries.c.batch_id)
+Index("ix_webhook_deliveries_created_at", webhook_deliveries.c.created_at, webhook_deliveries.c.id)
 Index(
     "ix_webhook_deliveries_due",
+    webhook_deliveries.c.endpoint_id,
     webhook_deliveries.c.due_at,
     postgresql_where=text("state = 'waiting'"),
     sqlite_where=text("state = 'waiting'"),
+)
+"""By endpoint first: what waits for a receiver that is away must not be walked over to find another's."""
+Index(
+    "ix_webhook_deliveries_dead",
+    webhook_deliveries.c.created_at,
+    webhook_deliveries.c.id,
+    postgresql_where=text("state = 'dead'"),
+    sqlite_where=text("state = 'dead'"),
 )
