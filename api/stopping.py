@@ -8,6 +8,7 @@ from sqlalchemy import BigInteger, Boolean, Connection, Engine, bindparam, case,
 
 from api.transactions import write
 from shared.lifecycle import FINAL_TASKS, WAITING_TASKS, TaskState
+from shared.outbox import record_final
 from shared.schema import tasks
 
 AT_ONCE = 10_000
@@ -43,6 +44,7 @@ def _stop(connection: Connection, batch_ids: Sequence[int], now: int) -> list[in
     if not rows:
         return []
     connection.execute(_STOP.where(_columns.batch_id.in_([row.batch_id for row in rows])), {"now": now})
+    record_final(connection, [row.batch_id for row in rows if row.state in WAITING_TASKS], now)
     return [row.batch_id for row in rows if row.state not in WAITING_TASKS]
 
 

@@ -29,6 +29,7 @@ from shared.lifecycle import (
     follow,
     settle,
 )
+from shared.outbox import record_final
 from shared.schema import calls, tasks
 
 
@@ -141,11 +142,14 @@ def save(
 
 
 def save_task(connection: Connection, before: Task, after: Task, at: int) -> None:
+    """Writes what differs; a task that became final is put in the outbox with it."""
     values = _differences(before, after, _TASK_FIELDS)
     if after.state != before.state:
         values["state_at"] = at
     if values:
         connection.execute(update(tasks).where(tasks.c.batch_id == after.batch_id).values(values))
+    if after.state in FINAL_TASKS and before.state not in FINAL_TASKS:
+        record_final(connection, [after.batch_id], after.final_at or at)
 
 
 def task_of(row: Row[*tuple[Any, ...]]) -> Task:
