@@ -30,7 +30,7 @@ class Reply(Part, frozen=True, kw_only=True):
 
 
 class Interruption(Part, frozen=True, kw_only=True):
-    """Starts to talk `after` seconds into the robot's sentence number `sentence` (the first is 1)."""
+    """Starts to talk `after` seconds into a sentence of the robot, from number `sentence` on (the first is 1), once."""
 
     says: Line
     after: Seconds = 1.0
@@ -40,17 +40,19 @@ class Interruption(Part, frozen=True, kw_only=True):
 class Murmur(Part, frozen=True, kw_only=True):
     """A short sound while listening, which asks for nothing: 嗯, a cough.
 
-    Comes `after` seconds into a sentence of the robot, at most `times` in a call.
+    Comes `after` seconds into a sentence of the robot, from number `sentence` on, at most `times` in a call.
     """
 
     says: str = ""
     sound: Literal["", "cough"] = ""
     after: Seconds = 1.0
+    sentence: int = 1
     times: int = 2
 
 
 class Departure(Part, frozen=True, kw_only=True):
-    """Hangs up without a word: `after` seconds from the answer, or into the robot's sentence number `sentence`."""
+    """Hangs up without a word: `after` seconds from the answer (`sentence` 0), or into a sentence of the robot, from
+    number `sentence` on."""
 
     after: Seconds
     sentence: int = 0

@@ -126,8 +126,8 @@ class Person:
         return self._into(plan.sentence, plan.after, at)
 
     def _into(self, sentence: int, after: float, at: float) -> bool:
-        """Whether the robot is `after` seconds into this sentence."""
-        return self._ear.speaking and self._ear.sentences == sentence and at - self._ear.began >= after
+        """Whether the robot is `after` seconds into this sentence or a later one."""
+        return self._ear.speaking and self._ear.sentences >= sentence and at - self._ear.began >= after
 
     def _greet(self, at: float) -> list[Deed]:
         if self._greeted or at < self._manner.greeting_after:
@@ -148,7 +148,7 @@ class Person:
         sentence = self._ear.sentences
         if plan is None or self._murmurs >= plan.times or self._murmured_sentence == sentence:
             return []
-        if not self._into(sentence, plan.after, at):
+        if not self._into(plan.sentence, plan.after, at):
             return []
         self._murmured_sentence = sentence
         self._murmurs += 1

@@ -24,6 +24,22 @@ def test_a_talker_hangs_up_when_the_robot_does_not_after_the_goodbyes() -> None:
     assert (talk.ended_by, talk.why) == ("callee", "said goodbye")
 
 
+@pytest.mark.parametrize(
+    ("asked", "answer"),
+    [
+        ("请问您清楚了吗？", "清楚了。"),
+        ("请问您到时候方便参加吗？", "可以，我会去的。"),
+        ("请问您能按时到吗？", "能到，没问题。"),
+        ("从一分到五分，您给这次体验打几分？", "挺满意的，五分。"),
+        ("有没有遇到什么不方便的地方？", "没有，都挺好的。"),
+        ("请问您现在方便吗？", "方便，你说吧。"),
+        ("您愿意把我们推荐给朋友吗？", "愿意推荐。"),
+    ],
+)
+def test_a_talker_answers_what_is_asked_as_often_as_it_is_asked(asked: str, answer: str) -> None:
+    assert Rehearsal("talker", [asked, asked]).run().texts("reply") == [answer, answer]
+
+
 def test_an_asker_wants_to_know_when_and_where_then_leaves() -> None:
     talk = Rehearsal("asker", [LONG, "下午三点开始。", "在图书馆一楼。"], wait=2.0).run()
     assert talk.texts("reply") == ["几点开始？", "在哪里？", "好的，谢谢，再见。"]
@@ -37,7 +53,7 @@ def test_a_decliner_refuses_twice_and_hangs_up() -> None:
 
 
 def test_an_interrupter_cuts_in_mid_sentence_and_the_robot_gives_way() -> None:
-    talk = Rehearsal("interrupter", [LONG], yields_after=0.2).run()
+    talk = Rehearsal("interrupter", ["您好，请问是张先生吗？", LONG], yields_after=0.2).run()
     rows = figures.barge_ins(talk.said, talk.hearing, talk.talk.samples)
     assert [row["kind"] for row in rows] == ["interruption"]
     assert rows[0]["cleaned"]
@@ -46,12 +62,12 @@ def test_an_interrupter_cuts_in_mid_sentence_and_the_robot_gives_way() -> None:
 
 
 def test_a_murmurer_says_a_short_word_while_the_robot_talks_on() -> None:
-    talk = Rehearsal("murmurer", [LONG]).run()
+    talk = Rehearsal("murmurer", ["您好，请问是张先生吗？", LONG]).run()
     rows = figures.barge_ins(talk.said, talk.hearing, talk.talk.samples)
     assert [row["kind"] for row in rows] == ["murmur"]
     assert rows[0]["went_on"]
     assert not rows[0]["cleaned"]
-    assert talk.texts("reply") == ["好的，明白了。"]
+    assert talk.texts("reply") == ["对，我是。", "好的，我知道了。"]
 
 
 def test_a_cougher_coughs_while_the_robot_talks() -> None:
@@ -113,7 +129,7 @@ def test_an_unclear_person_says_little() -> None:
 
 def test_a_presser_answers_with_keys() -> None:
     talk = Rehearsal("presser", ["满意请按一，不满意请按二。", "请再按一次。"]).run()
-    assert talk.texts("digits") == ["1", "2#"]
+    assert talk.texts("digits") == ["1", "1"]
 
 
 def test_a_fleeting_person_is_gone_before_the_robot_speaks() -> None:
@@ -133,5 +149,5 @@ def test_every_line_of_every_manner_can_be_spoken() -> None:
     directory = Directory()
     manners = {row["manner"] for row in directory.table()}
     lines = {line for name in manners for line in directory.manner(name).lines()}
-    assert len(lines) > 40
+    assert len(lines) > 30
     assert [line for line in lines if len(speech_of(line, 0)) < 800] == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -157,9 +158,10 @@ class Robot:
         return call_id
 
     async def send(self, call_id: str, pcm: Pcm | bytes) -> None:
-        """Audio at once, as one message."""
+        """Audio at once, as one message; nothing if the callee has hung up."""
         body = pcm if isinstance(pcm, bytes) else pcm.astype("<i2").tobytes()
-        await self.sides[call_id].sockets[-1].send(body)
+        with contextlib.suppress(ConnectionClosed):
+            await self.sides[call_id].sockets[-1].send(body)
 
     async def speak(self, call_id: str, text: str, while_: Callable[[], bool] = lambda: True) -> None:
         """Say it in real time, 20 ms frames LEAD ahead, for as long as `while_` holds."""

@@ -195,6 +195,8 @@ def test_an_interruption_and_what_the_robot_did_about_it() -> None:
         call_id = await robot.answered("13800000004")
         side = robot.sides[call_id]
         await robot.until(lambda: "喂" in side.words)
+        await robot.speak(call_id, "请问是张先生吗？")
+        await robot.until(lambda: "我是" in side.words)
         await robot.speak(call_id, LONG, while_=lambda: "等一下" not in side.words)
         await robot.act(call_id, "clean_stream")
         await robot.until(lambda: "哪里的" in side.words)
@@ -205,7 +207,7 @@ def test_an_interruption_and_what_the_robot_did_about_it() -> None:
         assert 100 < row["latency_ms"] < 6000
         actions = [note for note in report["actions"] if note["action"] == "clean_stream"]
         assert actions[0]["at_ms"] > row["at_ms"]
-        assert LONG.startswith(report["audio"]["heard"]["text"])
+        assert ("请问是张先生吗？" + LONG).startswith(report["audio"]["heard"]["text"])
 
     with_robot(scenario)
 
@@ -215,11 +217,13 @@ def test_a_murmur_that_does_not_stop_the_robot() -> None:
         call_id = await robot.answered("13800000005")
         side = robot.sides[call_id]
         await robot.until(lambda: "你好" in side.words)
+        await robot.speak(call_id, "请问是张先生吗？")
+        await robot.until(lambda: "我是" in side.words)
         await robot.speak(call_id, LONG)
         report = await heard_all(robot, call_id, LONG)
         (row,) = report["audio"]["barge_ins"]
         assert (row["kind"], row["cleaned"], row["went_on"]) == ("murmur", False, True)
-        assert report["audio"]["heard"]["text"] == LONG
+        assert report["audio"]["heard"]["text"] == "请问是张先生吗？" + LONG
 
     with_robot(scenario)
 
