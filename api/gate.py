@@ -11,7 +11,8 @@ from flask import Flask, Response, g, request
 from werkzeug.exceptions import Unauthorized
 
 from api.house import house
-from api.keys import allowed, link_holds
+from api.keys import allowed
+from shared.links import link_holds
 
 REQUEST_ID = "X-Request-Id"
 _GIVEN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")

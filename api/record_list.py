@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select
 
 from api.fields import Fields
-from api.moments import printed
 from api.task_list import LAST_PAGE, LONGEST_PAGE
 from shared import numbers
 from shared.errors import NumberError
 from shared.lifecycle import CallState
+from shared.rows import record_row
 from shared.schema import calls, tasks
 
 CALL_TYPES = {"01": "呼入", "02": "AI 外呼", "03": "人工外呼"}
@@ -86,7 +86,7 @@ def find(
     ``url_of`` makes the wavFileUrl of a recording's name.
     """
     total = connection.execute(select(func.count()).select_from(calls).where(*_conditions(query))).scalar_one()
-    return total, [shown(row, zone, url_of) for row in connection.execute(page_of(query)).mappings()]
+    return total, [record_row(row, zone, url_of) for row in connection.execute(page_of(query)).mappings()]
 
 
 def page_of(query: RecordQuery) -> Select[Any]:
@@ -122,23 +122,3 @@ def _conditions(query: RecordQuery) -> list[ColumnElement[bool]]:
         if high is not None:
             conditions.append(column <= high)
     return conditions
-
-
-def shown(row: RowMapping, zone: ZoneInfo, url_of: Callable[[str], str]) -> dict[str, Any]:
-    """A row of ``calls`` with its task's ticket_no and username, as records/list shows it."""
-    return {
-        "uuid": row["uuid"],
-        "telephone": row["telephone"],
-        "callType": row["call_type"],
-        "calloutTime": printed(row["created_at"], zone),
-        "answeredTime": printed(row["answered_at"], zone),
-        "callEndTime": printed(row["ended_at"], zone),
-        "hangupCause": row["hangup_cause"],
-        "wavFileUrl": url_of(row["wav_file"]) if row["wav_file"] else "",
-        "dialogue": [{"role": turn["role"], "content": turn["content"]} for turn in row["dialogue"] or ()],
-        "extnum": row["extnum"],
-        "timeLen": row["time_len"],
-        "batchId": row["batch_id"],
-        "ticketNo": row["ticket_no"],
-        "username": row["username"],
-    }

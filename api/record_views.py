@@ -9,10 +9,10 @@ from api.body import decode_object, read_json
 from api.envelope import PARAMETER_CODE, answer, failure, success_code
 from api.fields import Fields
 from api.house import House, house
-from api.keys import recording_url
 from api.routes import PREFIX, Route
 from shared.database import reading
 from shared.errors import RecordingPathError
+from shared.links import recording_url
 from shared.recordings import resolve
 
 

@@ -5,16 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, Select, func, select
+from sqlalchemy import ColumnElement, Connection, Select, func, select
 
 from api.fields import MAX_LONG, MIN_LONG, Fields
-from shared.lifecycle import STATUS_TEXT, TaskState
+from shared.rows import task_row
 from shared.schema import tasks
 
 LONGEST_PAGE = 500
 LAST_PAGE = 500
 """Both from reading.md; together they bound what OFFSET must skip to 250,000 rows."""
-TASK_TYPE = 1
 
 _columns = tasks.c
 
@@ -43,7 +42,7 @@ def read_query(fields: Fields) -> TaskQuery:
 def find(connection: Connection, query: TaskQuery) -> tuple[int, list[dict[str, Any]]]:
     """How many tasks match, and one page of them as the document shows them, newest first."""
     total = connection.execute(select(func.count()).select_from(tasks).where(*_conditions(query))).scalar_one()
-    return total, [shown(row) for row in connection.execute(page_of(query)).mappings()]
+    return total, [task_row(row) for row in connection.execute(page_of(query)).mappings()]
 
 
 def page_of(query: TaskQuery) -> Select[Any]:
@@ -61,20 +60,3 @@ def _conditions(query: TaskQuery) -> list[ColumnElement[bool]]:
     if query.created_to is not None:
         conditions.append(_columns.created_at <= query.created_to)
     return conditions
-
-
-def shown(row: RowMapping) -> dict[str, Any]:
-    """A row of ``tasks`` as calltask/list shows it."""
-    return {
-        "batchId": row["batch_id"],
-        "taskType": TASK_TYPE,
-        "createtime": row["created_at"],
-        "stopTime": row["final_at"],
-        "connected": row["connected"],
-        "ticketNo": row["ticket_no"],
-        "phone": row["phone"],
-        "username": row["username"],
-        "ticketType": row["ticket_type"],
-        "ticketContent": row["ticket_content"],
-        "status": STATUS_TEXT[TaskState(row["state"])],
-    }

@@ -7,13 +7,14 @@ from typing import Any
 from flask import Response, abort
 from sqlalchemy import RowMapping, or_, select
 
-from api import house_documents, record_list, task_list
+from api import house_documents
 from api.envelope import answer
 from api.house import House, house
-from api.moments import iso
 from api.record_views import wav_url
 from api.routes import Route
 from shared.database import reading
+from shared.moments import iso
+from shared.rows import record_row, task_row
 from shared.schema import calls, phone_events, tasks
 
 LONGEST_TIMELINE = 1000
@@ -50,7 +51,7 @@ def show_call(uuid: str) -> Response:
         of_call = phone_events.c.call_uuid == call["uuid"]
         chosen = select(phone_events).where(of_call).order_by(phone_events.c.id).limit(LONGEST_TIMELINE)
         events = connection.execute(chosen).mappings().all()
-    record = record_list.shown(call, at.settings.timezone, lambda name: wav_url(at, name))
+    record = record_row(call, at.settings.timezone, lambda name: wav_url(at, name))
     return answer(record | _call(call, at) | {"tags": call["tags"] or [], "timeline": _timeline(call, events, at)})
 
 
@@ -70,7 +71,7 @@ def show_stats() -> Response:
 def _task(row: RowMapping, at: House) -> dict[str, Any]:
     """As calltask/list shows it, and what it leaves out."""
     zone = at.settings.timezone
-    return task_list.shown(row) | {
+    return task_row(row) | {
         "state": row["state"],
         "stateAt": iso(row["state_at"], zone),
         "createdAt": iso(row["created_at"], zone),
