@@ -1,0 +1,31 @@
+"""What a voice is given to say."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from media.speech.text import spoken
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("您好😀，再见👋🏽", "您好，再见"),
+        ("**重要**：请看[这里](https://a.b/c)。", "重要：请看这里。"),
+        ("# 标题\n- 第一\n- 第二", "标题 第一 第二"),
+        ("多个   空格\t和\n换行", "多个 空格 和 换行"),
+        ("3.5℃，a_b，2-1", "3.5℃，a_b，2-1"),
+        ("零宽\u200d字符\x00", "零宽字符"),
+        ("ends with blank ", "ends with blank "),
+    ],
+)
+def test_pictures_and_markup_are_not_spoken(text: str, said: str) -> None:
+    assert spoken(text) == said
+
+
+@given(st.text())
+def test_what_is_spoken_stays_so(text: str) -> None:
+    assert spoken(spoken(text)) == spoken(text)
+    assert not any(character in spoken(text) for character in "😀\n\x00*`")
