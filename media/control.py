@@ -95,7 +95,8 @@ class Control:
                 await self._connected()
             except* (redis.RedisError, OSError) as group:
                 error = group.exceptions[0]
-                log.warning("Redis is away; calls go on without hints", extra={"error": type(error).__name__})
+                if failures == 0 or self.connected:
+                    log.warning("Redis is away; calls go on without hints", extra={"error": type(error).__name__})
             self.connected = False
             lasted = asyncio.get_running_loop().time() - began
             failures = 0 if lasted > RECONNECT_SECONDS[-1] else failures + 1
@@ -105,6 +106,8 @@ class Control:
         pubsub = self._client.pubsub(ignore_subscribe_messages=True)
         try:
             await pubsub.subscribe(self._own)  # a connection with no channel would have nothing to wait on
+            if (task := asyncio.current_task()) is not None and task.cancelling():
+                raise asyncio.CancelledError  # the client may swallow one while it connects
             self.connected = True
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._listen(pubsub))

@@ -61,6 +61,7 @@ class Exchange:
         self.sessions: dict[str, Session] = {}
         """By the session's id."""
         self._plant = plant
+        self._bad_frames = 0
         self._legs: dict[str, PhoneLeg] = {}
         self._quiet: set[str] = set()
         """Sessions that a later one took the call from: their end is not the call's."""
@@ -87,6 +88,11 @@ class Exchange:
             plant.registry.release("phone")
             self._hang_up(call_id)
             raise
+
+    @property
+    def bad_frames(self) -> int:
+        """Frames of all calls so far that were refused."""
+        return self._bad_frames + sum(leg.bad_frames for leg in self._legs.values())
 
     # --- hints and drains ---
 
@@ -183,6 +189,7 @@ class Exchange:
         leg = session.leg
         if isinstance(leg, PhoneLeg) and self._legs.get(leg.call_id) is leg:
             del self._legs[leg.call_id]
+            self._bad_frames += leg.bad_frames
         self._later(self._close(session))
 
     async def _close(self, session: Session) -> None:

@@ -89,6 +89,7 @@ class Heart:
         self._clock = clock
         self._process = process
         self._listen = listen
+        self._away = False
 
     async def run(self) -> None:
         """Beats, for ever."""
@@ -115,5 +116,8 @@ class Heart:
     async def _say(self, command: Callable[[], object]) -> None:
         try:
             await command()  # type: ignore[misc]
+            self._away = False
         except (redis.RedisError, OSError) as error:
-            log.warning("a heartbeat was not told", extra={"error": type(error).__name__})
+            if not self._away:
+                log.warning("heartbeats are not told", extra={"error": type(error).__name__})
+            self._away = True

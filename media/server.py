@@ -24,6 +24,9 @@ CLOSE_SECONDS = 2.0
 OPEN_SECONDS = 5.0
 
 log = logging.getLogger(__name__)
+_library_log = logging.getLogger(f"{__name__}.websockets")
+_library_log.setLevel(logging.WARNING)
+"""The library tells of every opening and closing; a call's beginning and end are told by the exchange."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +63,7 @@ class MediaServer:
             ping_timeout=PING_SECONDS,
             server_header=None,
             reuse_port=True,
+            logger=_library_log,
         )
 
     @property
