@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -108,6 +108,7 @@ class Front(Part, frozen=True, kw_only=True):
     turns: Turns = Turns()
     answers: dict[str, str] = {}
     start: str = ""
-    steps: dict[str, Step] = {}
+    steps: dict[str, Any] = {}
+    """Step objects once the file is read; each is converted by itself, so that a mistake is found where it is."""
     tools: list[str] = []
     fallback: str = ""
