@@ -15,8 +15,8 @@ from typing import Any, Protocol
 
 from shared.doorbell import CHUNK
 
-CAPACITY = 1000
-"""Messages that may wait for the broker: more than a second of what it takes; beyond that the sweep does it."""
+CAPACITY = 100_000
+"""Ids that may wait for the broker: more than it takes in a second; beyond that the sweep does it."""
 FLUSH_SECONDS = 2.0
 """How long a process that ends waits for the last rings."""
 
@@ -31,39 +31,45 @@ class Bell(Protocol):
 
 
 class Ringer:
-    """A bounded line of messages and the thread that sends them. Safe from several threads; starts again after a fork."""
+    """What is still to be rung, and the thread that rings it. Safe from several threads; starts again after a fork.
+
+    A message costs about as much as a small request, whatever it carries, so what waits for the broker is put together:
+    one ring for many without ids, up to CHUNK ids in one message.
+    """
 
     def __init__(self, bell: Bell, capacity: int = CAPACITY) -> None:
         self._bell = bell
         self._capacity = capacity
-        self._line: deque[tuple[str, tuple[Any, ...]]] = deque()
+        self._waiting: dict[str, deque[int]] = {}  # an empty one: rung without ids
+        self._ids = 0
         self._changed = threading.Condition()
         self._busy = False
         self._closed = False
         self._process = 0
 
-    def ring(self, name: str, *args: Any) -> bool:
-        """Puts a message in line; one that waits there already is not doubled. False if the line is full or closed."""
-        message = (name, args)
+    def ring(self, name: str) -> bool:
+        """Rings without ids, once however often it was asked for meanwhile. False once closed."""
+        return self._wait_for_turn(name, ())
+
+    def ring_ids(self, name: str, ids: Sequence[int]) -> bool:
+        """Rings with ids, in their order, as one list argument a message. False if too many wait, or once closed."""
+        return self._wait_for_turn(name, ids) if ids else True
+
+    def _wait_for_turn(self, name: str, ids: Sequence[int]) -> bool:
         with self._changed:
-            if self._closed or len(self._line) >= self._capacity:
-                log.warning("the doorbell's line is full; the sweep will ring", extra={"task_name": name})
+            if self._closed or self._ids + len(ids) > self._capacity:
+                log.warning("too much waits for the broker; the sweep will ring", extra={"task_name": name})
                 return False
-            if args or message not in self._line:
-                self._line.append(message)
+            self._waiting.setdefault(name, deque()).extend(ids)
+            self._ids += len(ids)
             self._start()
             self._changed.notify_all()
         return True
 
-    def ring_chunks(self, name: str, ids: Sequence[int]) -> bool:
-        """Puts ``ids`` in line, CHUNK to a message, each as one list argument."""
-        rung = [self.ring(name, list(ids[start : start + CHUNK])) for start in range(0, len(ids), CHUNK)]
-        return all(rung)
-
     def wait_idle(self, timeout: float) -> bool:
         """Waits until everything in line was tried; False if that took longer than ``timeout`` seconds."""
         with self._changed:
-            return self._changed.wait_for(lambda: not self._line and not self._busy, timeout)
+            return self._changed.wait_for(lambda: not self._waiting and not self._busy, timeout)
 
     def close(self, timeout: float = FLUSH_SECONDS) -> None:
         """Takes no more, and waits for what is in line."""
@@ -97,8 +103,16 @@ class Ringer:
     def _next(self) -> tuple[str, tuple[Any, ...]] | None:
         """The next message, None once closed and empty; waits for one."""
         with self._changed:
-            self._changed.wait_for(lambda: self._line or self._closed)
-            if not self._line:
+            self._changed.wait_for(lambda: self._waiting or self._closed)
+            if not self._waiting:
                 return None
             self._busy = True
-            return self._line.popleft()
+            name = next(iter(self._waiting))
+            ids = self._waiting.pop(name)
+            if not ids:
+                return name, ()
+            chunk = [ids.popleft() for _ in range(min(CHUNK, len(ids)))]
+            self._ids -= len(chunk)
+            if ids:
+                self._waiting[name] = ids  # behind the others
+            return name, (chunk,)

@@ -36,7 +36,7 @@ def take_events() -> Response:
         # Its text may show rows; the phone system sends the event again, or the sweep settles the call without it.
         log.error("phone events could not be stored", extra={"error": type(error).__name__, "events": len(events)})
         return failure(503, "事件暂时无法保存，请稍后重发", status=503)
-    at.ringer.ring_chunks(APPLY_EVENTS, ids)
+    at.ringer.ring_ids(APPLY_EVENTS, ids)
     return answer({"code": 0, "msg": "ok"})
 
 

@@ -48,7 +48,7 @@ def stop_tasks() -> Response:
     batch_ids = _batch_ids(decode_object(read_json(request)), at.settings.batch_limit)
     live = stopping.stop(at.engine, batch_ids, at.clock.now_ms())
     log.info("stop stored", extra={"asked": len(batch_ids), "live": len(live)})
-    at.ringer.ring_chunks(STOP_CALLS, live)
+    at.ringer.ring_ids(STOP_CALLS, live)
     return answer({"code": success_code(at.settings.success_code, example=0), "data": None, "msg": DONE})
 
 

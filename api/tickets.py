@@ -21,6 +21,8 @@ LONGEST_TEXT = 200
 LONGEST_PHONE = numbers.MAX_LENGTH
 LONGEST_CONTENT = 10_000
 """Characters of ticketContent: some twenty pages, more than any briefing for a call."""
+FEWEST_DIGITS, MOST_DIGITS = 3, 20
+"""Of a plain number (shared.numbers)."""
 DIGEST_BYTES = 16
 
 _Text = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_TEXT)]
@@ -71,7 +73,8 @@ def read(body: bytes, limit: int) -> list[CheckedTicket]:
     except (ValueError, RecursionError) as error:
         raise malformed(error) from error
     _require_count(len(tickets), limit)
-    checked = _check(tickets)
+    # JSON has one spelling of NUL, so a body without it holds none; one with it is worth a closer look.
+    checked = None if b"\\u0000" in body else _check(tickets)
     return _read_slowly(body, limit) if checked is None else checked
 
 
@@ -81,16 +84,23 @@ def digest(ticket: Ticket) -> bytes:
 
 
 def _check(tickets: list[Ticket]) -> list[CheckedTicket] | None:
-    """The tickets with what is derived from them; None as soon as one has a fault, which is for others to name."""
+    """Tickets without NUL, with what is derived from them; None as soon as one has a fault, which is for others to name."""
     checked = []
     for ticket in tickets:
-        try:
-            number, exten = numbers.parse(ticket.phone)
-        except NumberError:
-            return None
-        if any(
-            text.isspace() or "\0" in text
-            for text in (ticket.ticket_no, ticket.username, ticket.ticket_type, ticket.ticket_content)
+        phone = ticket.phone
+        # Nearly every number is a mobile number; what parse would say of plain digits is said here ten times as fast.
+        if phone.isdecimal() and phone.isascii() and FEWEST_DIGITS <= len(phone) <= MOST_DIGITS:
+            number, exten = phone, ""
+        else:
+            try:
+                number, exten = numbers.parse(phone)
+            except NumberError:
+                return None
+        if (
+            ticket.ticket_no.isspace()
+            or ticket.username.isspace()
+            or ticket.ticket_type.isspace()
+            or ticket.ticket_content.isspace()
         ):
             return None
         checked.append(CheckedTicket(ticket, number, exten, digest(ticket)))

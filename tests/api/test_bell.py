@@ -36,24 +36,49 @@ def test_a_ring_without_ids_that_waits_already_is_not_doubled() -> None:
     assert bell.rung == [("dispatch", ()), ("dispatch", ())]
 
 
-def test_a_full_line_drops_what_the_sweep_will_find() -> None:
+def test_ids_that_wait_go_out_together_in_their_order() -> None:
     bell = SlowBell()
-    ringer = Ringer(bell, capacity=2)
-    ringer.ring("events", [0])
-    assert bell.busy.wait(10)
-    assert [ringer.ring("events", [number]) for number in (1, 2, 3)] == [True, True, False]
-    bell.let.set()
-    ringer.close(10)
-    assert [args for _, args in bell.rung] == [([0],), ([1],), ([2],)]
-
-
-def test_ids_go_out_in_chunks() -> None:
-    bell = SlowBell()
-    bell.let.set()
     ringer = Ringer(bell)
-    assert ringer.ring_chunks("events", list(range(201)))
+    ringer.ring_ids("events", [0])
+    assert bell.busy.wait(10)
+    for start in range(1, 250, 3):
+        assert ringer.ring_ids("events", range(start, start + 3))
+    bell.let.set()
     ringer.close(10)
-    assert [len(args[0]) for _, args in bell.rung] == [100, 100, 1]
+    messages = [args[0] for _, args in bell.rung]
+    assert [len(message) for message in messages] == [1, 100, 100, 49]
+    assert [number for message in messages for number in message] == list(range(250))
+
+
+def test_a_long_line_of_one_kind_does_not_hold_up_another() -> None:
+    bell = SlowBell()
+    ringer = Ringer(bell)
+    ringer.ring("first")
+    assert bell.busy.wait(10)
+    ringer.ring_ids("events", range(300))
+    ringer.ring("dispatch")
+    bell.let.set()
+    ringer.close(10)
+    assert [name for name, _ in bell.rung] == ["first", "events", "dispatch", "events", "events"]
+
+
+def test_what_is_too_much_is_dropped_for_the_sweep_to_find() -> None:
+    bell = SlowBell()
+    ringer = Ringer(bell, capacity=3)
+    ringer.ring_ids("events", [0])
+    assert bell.busy.wait(10)
+    assert [ringer.ring_ids("events", ids) for ids in ([1, 2], [3, 4], [5])] == [True, False, True]
+    bell.let.set()
+    ringer.close(10)
+    assert [args[0] for _, args in bell.rung] == [[0], [1, 2, 5]]
+
+
+def test_no_ids_are_no_ring() -> None:
+    bell = SlowBell()
+    ringer = Ringer(bell)
+    assert ringer.ring_ids("events", [])
+    ringer.close(10)
+    assert bell.rung == []
 
 
 def test_a_message_that_breaks_does_not_end_the_ringing() -> None:

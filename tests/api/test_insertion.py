@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Engine
 
-from api.insertion import copy_line, insert_tasks
+from api.insertion import copy_data, insert_tasks
 from api.tickets import CheckedTicket, Ticket, digest
 from shared.database import writing
 
@@ -28,7 +28,7 @@ def unescaped(field: str) -> str:
 def test_every_text_survives_copys_format(ticket_no: str, username: str, ticket_type: str, content: str) -> None:
     ticket = Ticket(ticket_no, "0571-88001234", username, ticket_type, content)
     checked = CheckedTicket(ticket, "057188001234", "", digest(ticket))
-    line = copy_line(7, checked, 99)
+    line = copy_data([(7, checked)], 99)
     assert line.endswith("\n")
     assert not {"\n", "\r"} & set(line[:-1])
     fields = line[:-1].split("\t")
@@ -48,6 +48,13 @@ def test_every_text_survives_copys_format(ticket_no: str, username: str, ticket_
         "99",
     ]
     assert "\\N" not in fields
+
+
+def test_one_awkward_ticket_does_not_mix_up_the_rows_around_it() -> None:
+    tickets = [Ticket(text, "13912345678", "n", "t", "c") for text in ("a", "\\\t\n\r", "b")]
+    rows = [(index, CheckedTicket(ticket, "13912345678", "", digest(ticket))) for index, ticket in enumerate(tickets)]
+    lines = copy_data(rows, 99).split("\n")
+    assert [unescaped(line.split("\t")[1]) for line in lines[:-1]] == ["a", "\\\t\n\r", "b"]
 
 
 def test_ids_rise_and_are_never_used_again(engine: Engine) -> None:

@@ -1,0 +1,274 @@
+// The console: tasks and records as the JSON API gives them, drawn with textContent only, so that no ticket is markup.
+
+const REFRESH_MS = 3000;
+const SIZE = 20;
+const KEY = "waihu-api-key";
+const LOOK = {
+  已完成: "good", 通话中: "busy", 呼叫中: "busy", 响铃中: "busy", 排队中: "busy", 待重拨: "warn", 未接通: "warn", 停止中: "warn",
+  已停止: "warn", 已过期: "warn", 失败: "bad", 结果未知: "bad",
+};
+const STATES = [
+  ["pending", "待拨打"], ["queued", "排队中"], ["dialing", "呼叫中"], ["in_call", "通话中"], ["retry_wait", "待重拨"],
+  ["stopping", "停止中"], ["completed", "已完成"], ["not_connected", "未接通"], ["failed", "失败"],
+  ["stopped", "已停止"], ["expired", "已过期"], ["unknown", "结果未知"],
+];
+const STEPS = {
+  created: "建立呼叫", dialing: "发起呼叫", answered: "接通", hangupRequested: "要求挂断", ended: "结束",
+  mediaEnded: "通话流结束", cdr: "收到话单", closed: "记录完成", firstStart: "firstStart 事件",
+  firstAnswer: "firstAnswer 事件",
+};
+
+const at = (id) => document.getElementById(id);
+const view = { tab: "tasks", page: 1, search: "", callType: "02", chosen: null };
+let drawn = "";
+let reopen = null; // draws the details again, while what they show is not over
+let offset = "+08:00"; // of the zone in which the service prints its times
+
+function make(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (value !== null && value !== undefined && value !== "") element.setAttribute(name, value);
+  }
+  element.append(...children.filter((child) => child !== null && child !== undefined));
+  return element;
+}
+
+async function ask(path, body) {
+  const headers = { Accept: "application/json" };
+  const key = sessionStorage.getItem(KEY);
+  if (key) headers["X-API-Key"] = key;
+  if (body) headers["Content-Type"] = "application/json";
+  const response = await fetch(path, { method: body ? "POST" : "GET", headers, body: body && JSON.stringify(body) });
+  const answer = await response.json();
+  if (response.status === 401) askForKey();
+  if (!response.ok) throw new Error(answer.msg || answer.detail || response.statusText);
+  if (answer.rows === undefined && answer.code === 405) throw new Error(answer.msg);
+  return answer;
+}
+
+function askForKey() {
+  if (!at("key-dialog").open) at("key-dialog").showModal();
+}
+
+const state = (text) => make("span", { class: `state ${LOOK[text] || ""}` }, text);
+const moment = (iso) => (iso ? iso.slice(0, 19).replace("T", " ") : "");
+const clock = (iso) => iso.slice(11, 23);
+function printed(milliseconds) {
+  const [, sign, hours, minutes] = /([+-])(\d\d):(\d\d)$/.exec(offset);
+  const shift = (Number(hours) * 60 + Number(minutes)) * (sign === "-" ? -60_000 : 60_000);
+  return moment(new Date(milliseconds + shift).toISOString());
+}
+const length = (seconds) => (seconds ? `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}` : "");
+
+// --- lists -----------------------------------------------------------------------------------------------------------
+
+const LISTS = {
+  tasks: {
+    hint: "任务 ID",
+    empty: "还没有任务。用 createTasks 接口或 waihu submit 提交工单，它们就会出现在这里。",
+    columns: ["任务", "状态", "客户", "号码", "类型", "工单编号", "创建时间"],
+    fetch: () => {
+      const query = { pageNum: view.page, pageSize: SIZE };
+      if (view.search) query.batchId = view.search;
+      return ask("/api/aicall/calltask/list", query);
+    },
+    id: (row) => String(row.batchId),
+    cells: (row) => [
+      make("td", { class: "number" }, String(row.batchId)), make("td", {}, state(row.status)),
+      make("td", {}, row.username), make("td", { class: "number" }, row.phone), make("td", {}, row.ticketType),
+      make("td", {}, row.ticketNo), make("td", { class: "number" }, printed(row.createtime)),
+    ],
+    open: (row) => openTask(row.batchId),
+  },
+  records: {
+    hint: "号码",
+    empty: "还没有通话记录。",
+    columns: ["呼叫时间", "客户", "号码", "时长", "结果", "最后一句"],
+    fetch: () => {
+      const query = { callType: view.callType, pageNum: view.page, pageSize: SIZE };
+      if (view.search) query.telephone = view.search;
+      return ask("/api/aicall/records/list", query);
+    },
+    id: (row) => row.uuid,
+    cells: (row) => [
+      make("td", { class: "number" }, row.calloutTime), make("td", {}, row.username || ""),
+      make("td", { class: "number" }, row.telephone), make("td", { class: "number" }, length(row.timeLen)),
+      make("td", {}, outcome(row)), make("td", { class: "wide" }, row.dialogue.length ? row.dialogue.at(-1).content : ""),
+    ],
+    open: (row) => openCall(row.uuid),
+  },
+};
+
+const LIVE = { queued: "排队中", dialing: "呼叫中", ringing: "响铃中", answered: "通话中", unknown: "结果未知", unplaced: "未拨出" };
+
+function outcome(row) {
+  if (!row.hangupCause) return state(LIVE[row.state] || row.state);
+  const [cause] = row.hangupCause.split(":");
+  const known = {
+    NORMAL_CLEARING: ["已接通", "good"], NO_ANSWER: ["未接听", "warn"], NORMAL_TEMPORARY_FAILURE: ["被拒绝", "bad"],
+    ORIGINATOR_CANCEL: ["已取消", "warn"], LOST: ["结果未知", "bad"],
+  };
+  const [text, look] = known[cause] || [cause, ""];
+  return make("span", { class: `state ${look}`, title: row.hangupCause }, text);
+}
+
+async function drawList() {
+  const list = LISTS[view.tab];
+  const asked = JSON.stringify([view.tab, view.page, view.search, view.callType]);
+  let answer;
+  try {
+    answer = await list.fetch();
+  } catch (error) {
+    answer = { rows: [], total: 0, problem: error.message };
+  }
+  if (asked !== JSON.stringify([view.tab, view.page, view.search, view.callType])) return;
+  const fresh = asked + JSON.stringify(answer) + view.chosen;
+  if (fresh === drawn) return;
+  drawn = fresh;
+  at("head").replaceChildren(make("tr", {}, ...list.columns.map((name) => make("th", { scope: "col" }, name))));
+  at("rows").replaceChildren(...answer.rows.map((row) => {
+    const open = () => { list.open(row); };
+    const attributes = { tabindex: "0", onclick: open, onkeydown: (event) => { if (event.key === "Enter") open(); } };
+    if (list.id(row) === view.chosen) attributes.class = "chosen";
+    return make("tr", attributes, ...list.cells(row));
+  }));
+  at("empty").hidden = answer.rows.length > 0;
+  at("empty").textContent = answer.problem || (view.search ? "没有找到。" : list.empty);
+  const last = Math.max(1, Math.ceil(answer.total / SIZE));
+  at("total").textContent = `共 ${answer.total}`;
+  at("page").textContent = `${view.page} / ${last}`;
+  at("newer").disabled = view.page <= 1;
+  at("older").disabled = view.page >= last;
+}
+
+async function drawStats() {
+  try {
+    const { tasks, at: now } = await ask("/api/v1/stats");
+    offset = now.slice(-6);
+    at("stats").replaceChildren(...STATES.filter(([name]) => tasks[name]).map(([name, text]) => {
+      const chip = state(text);
+      chip.append(` ${tasks[name]}`);
+      return chip;
+    }));
+  } catch {
+    at("stats").replaceChildren(make("span", {}, "连接不上服务"));
+  }
+}
+
+// --- details ---------------------------------------------------------------------------------------------------------
+
+function show(title, badge, ...parts) {
+  const close = make("button", { type: "button", class: "plain", "aria-label": "关闭", onclick: hide }, "✕");
+  at("detail").replaceChildren(make("h2", {}, title, badge, close), ...parts);
+  document.querySelector("main").classList.add("open");
+}
+
+function hide() {
+  view.chosen = null;
+  reopen = null;
+  at("detail").replaceChildren();
+  document.querySelector("main").classList.remove("open");
+  drawList();
+}
+
+function facts(pairs) {
+  const known = pairs.filter(([, value]) => value !== null && value !== undefined && value !== "");
+  return make("dl", {}, ...known.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, String(value))]));
+}
+
+async function openTask(batchId) {
+  view.chosen = String(batchId);
+  drawList();
+  const task = await ask(`/api/v1/tasks/${batchId}`);
+  reopen = task.finalAt ? null : () => openTask(batchId);
+  const calls = task.calls.map((call) => make(
+    "button", { type: "button", onclick: () => openCall(call.uuid) },
+    make("time", {}, moment(call.createdAt)), outcome(call), length(call.timeLen),
+  ));
+  show(`任务 ${task.batchId}`, state(task.status),
+    facts([
+      ["客户", task.username], ["号码", task.phone], ["类型", task.ticketType], ["工单编号", task.ticketNo],
+      ["内容", task.ticketContent], ["创建", moment(task.createdAt)], ["下次拨打", moment(task.dueAt)],
+      ["结束", moment(task.finalAt)], ["已拨打", `${task.attempts} 次`],
+    ]),
+    make("h3", {}, calls.length ? "每次拨打" : "尚未拨打"), make("div", { class: "calls" }, ...calls));
+}
+
+async function openCall(uuid) {
+  if (view.tab === "records") {
+    view.chosen = uuid;
+    drawList();
+  }
+  const call = await ask(`/api/v1/calls/${encodeURIComponent(uuid)}`);
+  reopen = call.closedAt ? null : () => openCall(uuid);
+  const parts = [facts([
+    ["客户", call.username], ["号码", call.telephone], ["主叫", call.caller], ["呼叫", call.calloutTime],
+    ["接通", call.answeredTime], ["结束", call.callEndTime], ["时长", length(call.timeLen)], ["原因", call.hangupCause],
+    ["标签", (call.tags || []).map((tag) => [tag.name ?? tag, tag.value].filter(Boolean).join("：")).join("，")],
+    ["电话系统标识", call.callId],
+  ])];
+  if (call.wavFileUrl) {
+    // The link may name another host than the one this page came from; its query is what counts.
+    const source = `/recordings/files${new URL(call.wavFileUrl, location.href).search}`;
+    parts.push(make("h3", {}, "录音（左声道为客户，右声道为我方）"), make("audio", { controls: "controls", preload: "none", src: source }));
+  }
+  if (call.dialogue.length) {
+    parts.push(make("h3", {}, "对话"), make("ul", { class: "talk" },
+      ...call.dialogue.map((turn) => make("li", { class: turn.role }, turn.content))));
+  }
+  parts.push(make("h3", {}, "经过"), make("ul", { class: "steps" }, ...call.timeline.map((step) => make(
+    "li", { class: step.source }, make("time", {}, clock(step.at)), STEPS[step.event] || step.event,
+  ))));
+  if (call.batchId && view.tab === "tasks") {
+    parts.push(make("h3"), make("button", { type: "button", onclick: () => openTask(call.batchId) }, "← 回到任务"));
+  }
+  show(call.uuid, outcome(call), ...parts);
+}
+
+// --- what people do --------------------------------------------------------------------------------------------------
+
+function choose(tab) {
+  Object.assign(view, { tab, page: 1, search: "" });
+  at("tab-tasks").setAttribute("aria-selected", String(tab === "tasks"));
+  at("tab-records").setAttribute("aria-selected", String(tab === "records"));
+  at("call-type").hidden = tab !== "records";
+  at("search").value = "";
+  at("search").placeholder = LISTS[tab].hint;
+  hide();
+}
+
+function turn(step) {
+  view.page += step;
+  drawList();
+}
+
+at("tab-tasks").addEventListener("click", () => choose("tasks"));
+at("tab-records").addEventListener("click", () => choose("records"));
+at("newer").addEventListener("click", () => turn(-1));
+at("older").addEventListener("click", () => turn(1));
+at("filter").addEventListener("submit", (event) => event.preventDefault());
+at("filter").addEventListener("input", () => {
+  Object.assign(view, { page: 1, search: at("search").value.trim(), callType: at("call-type").value });
+  drawList();
+});
+at("key").addEventListener("click", askForKey);
+at("key-dialog").addEventListener("close", () => {
+  if (at("key-dialog").returnValue === "ok") {
+    sessionStorage.setItem(KEY, at("key-value").value.trim());
+    at("key-value").value = "";
+    refresh();
+  }
+});
+
+function refresh() {
+  if (document.hidden || at("key-dialog").open) return;
+  drawList();
+  drawStats();
+  reopen?.();
+}
+
+await drawStats();
+choose("tasks");
+setInterval(refresh, REFRESH_MS);
+document.addEventListener("visibilitychange", refresh);
