@@ -133,7 +133,9 @@ class Person:
         if self._greeted or at < self._manner.greeting_after:
             return []
         self._greeted = True
-        return [Say(self._manner.greeting, "greeting")] if self._manner.greeting else []
+        if not self._manner.greeting or self._ear.speaking:  # who is greeted first listens
+            return []
+        return [Say(self._manner.greeting, "greeting")]
 
     def _cut_in(self, at: float) -> list[Deed]:
         plan = self._manner.interruption

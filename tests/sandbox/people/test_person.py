@@ -43,6 +43,12 @@ def test_the_greeting_comes_once_shortly_after_the_answer() -> None:
     assert abs(stage.deeds[0][0] - 0.4) < 0.03
 
 
+def test_who_is_greeted_first_listens() -> None:
+    stage = Stage(Manner(greeting="喂？", greeting_after=1.0, otherwise=("好。",)))
+    assert stage.play(2.0, loud=True) == []
+    assert stage.play(1.0) == [Say("好。", "reply")]
+
+
 def test_nothing_is_said_before_the_robot_has_been_quiet_for_a_while() -> None:
     stage = Stage(Manner(greeting="", turn_wait=(0.5, 0.7), otherwise=("好。",)))
     assert stage.play(2.0, loud=True, words="你好") == []
