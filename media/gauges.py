@@ -32,6 +32,8 @@ class Gauges:
     control: Control
     bell: Bell
     door: PhoneDoor
+    filesystem: str
+    """The id of the recordings directory that this process writes to: ``waihu doctor`` compares."""
 
     def health(self) -> dict[str, object]:
         """``/healthz``: the process lives and its loop turns."""
@@ -47,6 +49,7 @@ class Gauges:
             "sessions": self.registry.sessions,
             "capacity": self.registry.capacity,
             "stand_ins": list(self.settings.standins),
+            "recordings": self.filesystem,
         }
 
     def text(self) -> str:

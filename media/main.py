@@ -152,6 +152,7 @@ async def run(settings: Settings) -> None:
             control=control,
             bell=bell,
             door=door,
+            filesystem=recordings.filesystem_id(settings.recordings_dir),
         )
         pages = Pages(health=gauges.health, ready=gauges.ready, metrics=gauges.text)
         server = MediaServer(door, pages, settings.phone_secret)

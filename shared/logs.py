@@ -29,7 +29,7 @@ SHORTEST_SECRET = 4
 _QUIET = {
     "httpcore2": logging.WARNING,
     "httpx2": logging.WARNING,
-    "websockets": logging.INFO,
+    "websockets": logging.WARNING,
     "alembic": logging.WARNING,
 }
 """Libraries that tell too much: headers, whole frames, every migration step."""
