@@ -8,6 +8,7 @@ import secrets
 import time
 
 from flask import Flask, Response, g, request
+from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import Unauthorized
 
 from api.house import house
@@ -23,6 +24,8 @@ OPEN_SECTIONS = frozenset({"pages", "api-docs"})
 RECORDINGS = frozenset({"records.send_recording", "send_recording_alias"})
 CONTENT_POLICY = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'"
 """Nothing from elsewhere; Swagger UI sets styles and shows images in data: URLs."""
+
+_CHALLENGE = WWWAuthenticate("bearer")
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +52,9 @@ def require_key() -> None:
         return
     if allowed(request, keys) or (endpoint in RECORDINGS and _link_holds()):
         return
-    raise Unauthorized("an API key is needed: Authorization: Bearer KEY, or X-API-Key: KEY")
+    raise Unauthorized(
+        "an API key is needed: Authorization: Bearer KEY, or X-API-Key: KEY", www_authenticate=_CHALLENGE
+    )
 
 
 def _link_holds() -> bool:

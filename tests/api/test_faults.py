@@ -67,8 +67,15 @@ def test_a_defect_is_a_500_in_the_envelope(make_app: Callable[..., Flask], caplo
     assert any(record.exc_info for record in caplog.records if record.name == "api.faults")
 
 
-def test_a_directory_that_cannot_be_a_database_is_a_500(make_app: Callable[..., Flask], tmp_path: Any) -> None:
-    engine = open_engine(f"sqlite:///{tmp_path}")
-    response = make_app(engine=engine).test_client().post("/api/aicall/records/list", json={"callType": "02"})
+def test_a_database_server_that_is_down_is_a_500_and_a_503_for_the_phone_system(
+    make_app: Callable[..., Flask], closed_port: int, ticket: Any
+) -> None:
+    engine = open_engine(f"postgresql://waihu@127.0.0.1:{closed_port}/waihu")
+    client = make_app(engine=engine).test_client()
+    created = client.post("/api/aicall/createTasks", json=[ticket()])
+    event = client.post("/api/phone/events", json={"event_name": "cdr"})
+    ready = client.get("/readyz")
     engine.dispose()
-    assert (response.status_code, response.json["code"]) == (500, 500)
+    assert (created.status_code, created.json["code"], event.status_code) == (500, 500, 503)
+    assert "稍后重试" in created.json["msg"]
+    assert (ready.status_code, ready.json["checks"]["database"]["ok"]) == (503, False)

@@ -52,6 +52,7 @@ def test_without_a_right_key_nothing_is_done(guarded: Flask, method: str, path: 
     response = guarded.test_client().open(path, method=method, json={} if method == "POST" else None, headers=headers)
     body = response.json
     assert response.status_code == 401
+    assert response.headers["WWW-Authenticate"] == "Bearer"
     assert body["status" if path.startswith("/api/v1") else "code"] == 401
 
 
