@@ -25,7 +25,7 @@ from shared.lifecycle import OutcomeUnknown as OutcomeUnknownFact
 from shared.lifecycle import Refused as RefusedFact
 from shared.lifecycle import Unplaced as UnplacedFact
 from workers import store
-from workers.effects import carry_out
+from workers.effects import carry_out, ring_dispatch
 from workers.gates import Candidate, Closed, Remedy
 from workers.house import House
 from workers.room import NoLease, NoTurn, RoomShut
@@ -71,20 +71,22 @@ def _take_turn(house: House, held: Held) -> bool:
     uuid, caller = held.call.uuid, held.caller
     try:
         try:
-            wait = house.room.pace(uuid, caller)
+            turn = house.room.pace(uuid, caller)
         except NoLease:
             places = house.room.media_places(house.clock.now_ms())
             if not house.room.take([uuid], {caller: 1}, places, spread=False):
                 raise
-            wait = house.room.pace(uuid, caller)
+            turn = house.room.pace(uuid, caller)
     except RoomShut:
         return False  # it stays queued: the sweep opens the room and rings for it again
     except (NoLease, NoTurn) as error:
         log.info("no room for the call; it waits with its task", extra={"uuid": uuid, "error": error.code})
         tell(house, uuid, UnplacedFact(house.clock.now_ms()))
         return False
-    if wait > 0:
-        house.pause(wait)
+    if turn.last:
+        ring_dispatch(house)
+    if turn.wait > 0:
+        house.pause(turn.wait)
     return True
 
 

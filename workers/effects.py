@@ -63,10 +63,12 @@ def _tell(house: House, change: Change) -> None:
     """All that goes to Redis, in one round trip."""
     call, effects = change.call, change.effects
     pipeline = house.redis.pipeline(transaction=False)
-    briefing = change.held.briefing(call) if effects.brief else None
+    stopped = call.stop_asked and not change.held.call.stop_asked
+    # A stop is in the briefing too: media reads it again after it could not hear the hint.
+    briefing = change.held.briefing(call) if effects.brief or stopped else None
     if briefing is not None:
         _write_briefing(pipeline, briefing)
-    if effects.hang_up or (call.stop_asked and not change.held.call.stop_asked):
+    if effects.hang_up or stopped:
         hint = bus.Hint(type="stopped") if call.stop_asked else bus.Hint(type="hangup", reason="deadline")
         pipeline.publish(bus.call_channel(call.uuid), msgspec.json.encode(hint))
     if call.state is not change.held.call.state:

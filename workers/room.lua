@@ -29,23 +29,24 @@ local function lease(key, uuid)
 end
 
 -- How many more calls of this caller may be granted: below its concurrency, and no more than its pace lets leave
--- within the horizon, those granted before and still undialled included.
+-- within the horizon, those granted before and still undialled included. Also returns how many those are.
 local function room_of(caller, concurrency, interval, horizon)
   local held, undialled, pace = keys_of(caller)
   local behind = math.max(0, tonumber(redis.call('GET', pace) or 0) - now)
-  local soon = math.floor((horizon - behind) / interval) + 1
-  return math.max(0, math.min(concurrency - holders(held), soon - holders(undialled)))
+  local soon, waiting = math.floor((horizon - behind) / interval) + 1, holders(undialled)
+  return math.max(0, math.min(concurrency - holders(held), soon - waiting)), waiting
 end
 
 local operations = {}
 
--- limit, horizon, spread (1: calls nobody wants from a certain number go to the emptiest), callers, then for each
--- caller: concurrency, interval between calls (ms), how many are wanted of it; then the uuids.
+-- limit, how many may be undialled at once, horizon, spread (1: calls nobody wants from a certain number go to the
+-- emptiest), callers, then for each caller: concurrency, interval between calls (ms), how many are wanted of it; then
+-- the uuids.
 -- Returns uuid, index of caller, uuid, index, ...
 function operations.take()
-  local limit, horizon, spread, callers = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6] == '1', tonumber(ARGV[7])
-  local free = limit - holders(LEASES)
-  local rooms, granted, next_uuid = {}, {}, 8 + callers * 3
+  local limit, pipeline, horizon = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+  local spread, callers = ARGV[7] == '1', tonumber(ARGV[8])
+  local rooms, granted, next_uuid, free = {}, {}, 9 + callers * 3, 0
   local function grant(caller)
     local uuid = ARGV[next_uuid]
     local held, undialled = keys_of(caller)
@@ -59,11 +60,14 @@ function operations.take()
     next_uuid = next_uuid + 1
   end
   for caller = 1, callers do
-    local first = 8 + (caller - 1) * 3
-    rooms[caller] = room_of(caller, tonumber(ARGV[first]), tonumber(ARGV[first + 1]), horizon)
+    local first = 9 + (caller - 1) * 3
+    local room, undialled = room_of(caller, tonumber(ARGV[first]), tonumber(ARGV[first + 1]), horizon)
+    rooms[caller] = room
+    pipeline = pipeline - undialled
   end
+  free = math.min(limit - holders(LEASES), pipeline)
   for caller = 1, callers do
-    local wanted = tonumber(ARGV[8 + (caller - 1) * 3 + 2])
+    local wanted = tonumber(ARGV[9 + (caller - 1) * 3 + 2])
     while wanted > 0 and free > 0 and rooms[caller] > 0 and ARGV[next_uuid] do
       grant(caller)
       wanted = wanted - 1
@@ -80,7 +84,8 @@ function operations.take()
   return granted
 end
 
--- interval, longest wait, uuid. One caller. Returns how long to wait before dialling (ms, as text), or why not.
+-- interval, longest wait, uuid. One caller. Returns how long to wait before dialling (ms, as text) and how many of its
+-- calls are undialled still, or why not.
 function operations.pace()
   local interval, longest, uuid = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
   local held, undialled, pace = keys_of(1)
@@ -91,7 +96,7 @@ function operations.pace()
   redis.call('ZREM', undialled, uuid)
   lease(LEASES, uuid)
   lease(held, uuid)
-  return string.format('%.3f', slot - now)
+  return {string.format('%.3f', slot - now), redis.call('ZCARD', undialled)}
 end
 
 -- how long the epoch holds, whether it may be set anew (1: a rebuild), callers, then uuid, caller, whether to add it if

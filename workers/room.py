@@ -27,6 +27,11 @@ EPOCH_TTL_MS = 30_000
 """Below the leases' own, so that unrenewed leases are never mistaken for free room."""
 HORIZON_MS = 2_000
 """Calls are granted so far ahead of their turn: two ticks of dispatch, so that the pace never waits for a tick."""
+MOST_UNDIALLED = 1_000
+"""Calls granted and not yet dialled, over all numbers: several seconds' work for two workers, far less than a call may
+stay queued, and what one process can keep waiting."""
+LOW_WATER = 50
+"""So few undialled calls of a number are left when dispatch is rung for more, half a claim before none is."""
 LONGEST_PACE_MS = 3_000
 """Above the horizon: a call granted in time gets its turn. One that would wait longer goes back to its task."""
 REBUILD_LOCK_MS = 10_000
@@ -63,6 +68,13 @@ class NoTurn(WaihuError):
 class Lease(NamedTuple):
     uuid: str
     caller: str
+
+
+class Turn(NamedTuple):
+    """``wait``: seconds until the call may leave. ``last``: dispatch should be rung for more calls."""
+
+    wait: float
+    last: bool
 
 
 class Occupant(NamedTuple):
@@ -109,24 +121,28 @@ class Room:
         ]
         limit = min(self._max_calls, media_places)
         granted = self._run(
-            "take", [caller.number for caller in callers], limit, HORIZON_MS, int(spread), len(callers), *limits, *uuids
+            "take",
+            [caller.number for caller in callers],
+            *(limit, MOST_UNDIALLED, HORIZON_MS, int(spread), len(callers)),
+            *limits,
+            *uuids,
         )
         return [Lease(_text(granted[at]), callers[granted[at + 1] - 1].number) for at in range(0, len(granted), 2)]
 
-    def pace(self, uuid: str, caller: str) -> float:
-        """Confirms the lease and takes the call's turn: seconds to wait before dialling, at most LONGEST_PACE_MS.
+    def pace(self, uuid: str, caller: str) -> Turn:
+        """Confirms the lease and takes the call's turn, which comes within LONGEST_PACE_MS.
 
         Raises NoLease, NoTurn or RoomShut.
         """
         limits = self._callers.get(caller)
         if limits is None:
             raise NoTurn("the number this call was given is not in WAIHU_CALLERS any more")
-        answer = _text(self._run("pace", [caller], 1000 / limits.cps, LONGEST_PACE_MS, uuid))
-        if answer == "no lease":
+        answer = self._run("pace", [caller], 1000 / limits.cps, LONGEST_PACE_MS, uuid)
+        if answer == b"no lease":
             raise NoLease("expected a lease for this call, found none; it may be taken anew if there is room")
-        if answer == "too long":
+        if answer == b"too long":
             raise NoTurn(f"the number's calls per second leave no turn within {LONGEST_PACE_MS} ms")
-        return float(answer) / 1000
+        return Turn(float(answer[0]) / 1000, last=answer[1] == LOW_WATER)
 
     def release(self, leases: Iterable[Lease]) -> int:
         """Gives back; what was given back already is passed over. How many there were."""

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, TextClause, func, select, text, update
+from sqlalchemy import Column, Connection, Row, Select, TextClause, Update, bindparam, select, text, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from shared.bus import Briefing
@@ -61,6 +62,11 @@ _HELD = (
 )
 _CALL_AND_TASK = select(*_HELD).join_from(calls, tasks, calls.c.batch_id == tasks.c.batch_id)
 _CALL_ALONE = select(*_HELD).join_from(calls, tasks, calls.c.batch_id == tasks.c.batch_id, isouter=True)
+# Statements are made once: to make one anew costs five times what it costs to send it.
+_BY = {name: calls.c[name] == bindparam("identity") for name in ("uuid", "call_id")}
+_READ = {name: _CALL_ALONE.where(where) for name, where in _BY.items()}
+_HOLD = {name: _CALL_AND_TASK.where(where).with_for_update() for name, where in _BY.items()}
+_HOLD_ALONE = {name: _CALL_ALONE.where(where).with_for_update(of=calls) for name, where in _BY.items()}
 
 
 @dataclass(frozen=True)
@@ -107,16 +113,17 @@ class Change:
 
 def read(connection: Connection, *, uuid: str = "", call_id: str = "") -> Held | None:
     """The call with this uuid, or with the phone system's call id; not locked."""
-    row = connection.execute(_CALL_ALONE.where(_identified(uuid, call_id))).one_or_none()
+    name, identity = _identified(uuid, call_id)
+    row = connection.execute(_READ[name], identity).one_or_none()
     return None if row is None else _held(row)
 
 
 def hold(connection: Connection, *, uuid: str = "", call_id: str = "") -> Held | None:
     """As ``read``, with the call's row and then its task's locked until the transaction ends."""
-    where = _identified(uuid, call_id)
-    row = connection.execute(_CALL_AND_TASK.where(where).with_for_update()).one_or_none()
+    name, identity = _identified(uuid, call_id)
+    row = connection.execute(_HOLD[name], identity).one_or_none()
     if row is None:
-        row = connection.execute(_CALL_ALONE.where(where).with_for_update(of=calls)).one_or_none()
+        row = connection.execute(_HOLD_ALONE[name], identity).one_or_none()
     return None if row is None else _held(row)
 
 
@@ -135,7 +142,7 @@ def save(
     """Writes what differs from ``held``."""
     values = _differences(held.call, call, _CALL_FIELDS)
     if values:
-        connection.execute(update(calls).where(calls.c.uuid == call.uuid).values(values))
+        connection.execute(_update_of(calls.c.uuid, tuple(values)), values | {"identity": call.uuid})
     if task is not None and held.task is not None:
         save_task(connection, held.task, task, at)
     return Change(held, call, task, effects or Effects())
@@ -147,7 +154,7 @@ def save_task(connection: Connection, before: Task, after: Task, at: int) -> Non
     if after.state != before.state:
         values["state_at"] = at
     if values:
-        connection.execute(update(tasks).where(tasks.c.batch_id == after.batch_id).values(values))
+        connection.execute(_update_of(tasks.c.batch_id, tuple(values)), values | {"identity": after.batch_id})
     if after.state in FINAL_TASKS and before.state not in FINAL_TASKS:
         record_final(connection, [after.batch_id], after.final_at or at)
 
@@ -167,14 +174,17 @@ def hold_tasks(statement: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
     return statement.with_for_update(of=tasks, skip_locked=True)
 
 
-def count_live(connection: Connection) -> int:
-    return connection.execute(select(func.count()).select_from(calls).where(LIVE_OUTBOUND)).scalar_one()
-
-
-def _identified(uuid: str, call_id: str) -> ColumnElement[bool]:
+def _identified(uuid: str, call_id: str) -> tuple[str, dict[str, str]]:
     if bool(uuid) == bool(call_id):
         raise ValueError("expected either a uuid or a call_id")
-    return calls.c.uuid == uuid if uuid else calls.c.call_id == call_id
+    return ("uuid", {"identity": uuid}) if uuid else ("call_id", {"identity": call_id})
+
+
+@cache
+def _update_of(key: Column[Any], names: tuple[str, ...]) -> Update:
+    """Sets these columns of the row with this key."""
+    statement = update(key.table).where(key == bindparam("identity"))
+    return statement.values({name: bindparam(name) for name in names})
 
 
 def _held(row: Row[*tuple[Any, ...]]) -> Held:

@@ -11,9 +11,9 @@ from concurrent.futures import Executor
 from shared.errors import OutcomeUnknown, Unplaced
 from shared.phone.port import Placer
 
-WAITING_DIALS = 256
-"""Calls that wait in this process for a place: above what dispatch grants ahead of its turn to one worker. What finds
-no place is still queued in SQL, and the sweep rings for it again."""
+WAITING_DIALS = 1_500
+"""Calls that wait in this process for a place: above what is ever granted and not yet dialled (room.MOST_UNDIALLED).
+What finds no place all the same is still queued in SQL, and the sweep rings for it again."""
 HANGUP_THREADS = 4
 WAITING_HANGUPS = 1_000
 """Above MAX_CALLS of a large house; a hangup that finds no place is repeated by the call's deadline."""

@@ -90,6 +90,7 @@ def test_a_worker_and_beat_dial_a_task_apply_its_events_and_leave(
     said = (tmp_path / "worker.log").read_text() + (tmp_path / "beat.log").read_text()
     assert "13800138000" not in said
     assert "Traceback" not in said
+    assert '"process": "beat"' not in (tmp_path / "worker.log").read_text()
 
 
 def in_state(office: Office, batch_id: int, state: str) -> Any:

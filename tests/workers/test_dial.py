@@ -16,7 +16,7 @@ from workers.dial import dial
 from workers.dispatch import dispatch
 from workers.events import apply_events, stop_calls
 from workers.leases import renew_room
-from workers.room import LEASES_KEY, Lease
+from workers.room import LEASES_KEY, Lease, Turn
 
 
 def queued(office: Office, number: str = "13800138000", **task: object) -> str:
@@ -205,7 +205,7 @@ def test_a_stop_that_comes_while_the_call_waits_for_its_turn_is_obeyed(office: O
     batch_id = office.call(uuid).batch_id
     take_turn = office.house.room.pace
 
-    def stopped_meanwhile(uuid: str, caller: str) -> float:
+    def stopped_meanwhile(uuid: str, caller: str) -> Turn:
         office.set_task(batch_id, stop_requested_at=office.now, state="stopping")
         return take_turn(uuid, caller)
 

@@ -253,6 +253,8 @@ def test_a_stop_hangs_up_tells_media_and_is_safe_to_repeat(office: Office) -> No
     for _ in range(2):
         stop(office, uuid)
     assert office.phone.hung_up == [f"call-{uuid}"]
+    raw = office.house.redis.get(bus.briefing_key(uuid))
+    assert msgspec.json.decode(raw or b"", type=bus.Briefing).stop_asked
     message = wait_for(listener.get_message)
     assert msgspec.json.decode(message["data"], type=bus.Hint) == bus.Hint(type="stopped")
     assert office.task(office.call(uuid).batch_id).state == "stopping"

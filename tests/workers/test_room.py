@@ -19,6 +19,8 @@ from workers.room import (
     HORIZON_MS,
     LEASE_TTL_MS,
     LONGEST_PACE_MS,
+    LOW_WATER,
+    MOST_UNDIALLED,
     REBUILD_KEY,
     Lease,
     NoLease,
@@ -147,11 +149,11 @@ def test_the_pace_spaces_calls_evenly(client: redis.Redis) -> None:
     room = opened(client, Caller("0571", concurrency=50, cps=4), clock=clock)
     leases = room.take(uuids(20), {}, 100)
     assert len(leases) == HORIZON_MS // 250 + 1
-    waits = [room.pace(lease.uuid, lease.caller) for lease in leases]
+    waits = [room.pace(lease.uuid, lease.caller).wait for lease in leases]
     assert waits == pytest.approx([0.25 * index for index in range(len(leases))], abs=0.002)
     clock.advance(10)
     [late] = room.take(uuids(1, 50), {}, 100)
-    assert room.pace(late.uuid, late.caller) == 0
+    assert room.pace(late.uuid, late.caller).wait == 0
 
 
 def test_no_more_is_granted_than_can_leave_soon(client: redis.Redis) -> None:
@@ -166,10 +168,25 @@ def test_no_more_is_granted_than_can_leave_soon(client: redis.Redis) -> None:
     assert len(room.take(uuids(20, 20), {}, 100)) == 1
 
 
+def test_no_more_is_granted_than_workers_can_keep_waiting_and_dispatch_is_rung_before_they_run_dry(
+    client: redis.Redis,
+) -> None:
+    many = [Caller(f"057{index}", concurrency=5_000, cps=5_000) for index in range(2)]
+    room = opened(client, *many, max_calls=9_000)
+    granted = room.take(uuids(1_100), {}, 9_000)
+    assert len(granted) == MOST_UNDIALLED
+    assert room.take(uuids(9, 2_000), {}, 9_000) == []
+    mine = [lease for lease in granted if lease.caller == many[0].number]
+    last = [room.pace(lease.uuid, lease.caller).last for lease in mine]
+    assert last.index(True) == len(mine) - LOW_WATER - 1
+    assert sum(last) == 1
+    assert len(room.take(uuids(9, 3_000), {}, 9_000)) == 9
+
+
 def test_a_turn_too_far_ahead_is_refused(client: redis.Redis) -> None:
     room = opened(client, Caller("0571", concurrency=50, cps=0.1))
     [lease] = room.take(uuids(5), {}, 100)
-    assert room.pace(lease.uuid, "0571") == 0
+    assert room.pace(lease.uuid, "0571").wait == 0
     with pytest.raises(NoTurn):
         room.pace(lease.uuid, "0571")
     assert LONGEST_PACE_MS >= HORIZON_MS
@@ -192,7 +209,7 @@ def test_whatever_happens_no_limit_is_ever_passed(client: redis.Redis, steps: li
         elif step == "pace" and held:
             uuid = list(held)[amount % len(held)]
             try:
-                wait = room.pace(uuid, held[uuid])
+                wait = room.pace(uuid, held[uuid]).wait
             except NoTurn:
                 continue
             left[held[uuid]].append(clock.now_ms() + wait * 1000)
@@ -211,7 +228,7 @@ def test_without_a_clock_of_its_own_the_server_tells_the_time(client: redis.Redi
     room = Room(client, (A,), 10)
     room.rebuild(lambda: [])
     [lease] = room.take(uuids(1), {}, 10)
-    assert room.pace(lease.uuid, lease.caller) == 0
+    assert room.pace(lease.uuid, lease.caller).wait == 0
     assert 0 <= room.occupancy().age_ms < 60_000
     expiry = client.zscore("waihu:room:leases", lease.uuid)
     assert isinstance(expiry, float)
