@@ -135,9 +135,9 @@ class BargeIn:
         self._speaking = False
         return self._resume() if self.state is BargeInState.PAUSED else None
 
-    def text(self, text: str, *, final: bool = False) -> Action | None:
+    def text(self, text: str) -> Action | None:
         """What ASR makes of the current utterance so far (all of it, not the new part)."""
-        self._text = "" if final else text
+        self._text = text
         if self.state not in (BargeInState.PLAY, BargeInState.PAUSED) or not self._interruptible:
             return None
         if real_words(text) >= self._rule.min_words:

@@ -10,6 +10,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+UNFINISHED_S = 0.15
+"""A turn does not end so soon after a new interim text: it takes a VAD 128 ms to hear that speech goes on."""
+
 
 @dataclass(frozen=True, slots=True)
 class TurnRule:
@@ -41,7 +44,7 @@ _PARTICLE = re.compile(
 )
 _OPEN = re.compile(
     r"[，、,：:]$"
-    r"|(?:那个|这个|就是|就是说|然后|还有|因为|所以|但是|可是|不过|如果|或者|而且|比如|嗯|呃|我想|我是|我的|(?<![是对好行])(?<!可以)的)$"
+    r"|(?:那个|这个|就是|就是说|然后|还有|因为|所以|但是|可是|不过|如果|或者|而且|比如|嗯|呃|我想|(?<=[^，,、])我是|我的|(?<![是对好行])(?<!可以)的)$"
     r"|\b(?:and|but|so|or|because|if|the|a|an|to|of|my|um|uh|er)$",
     re.IGNORECASE,
 )
@@ -118,7 +121,10 @@ class TurnDetector:
         since = self._ended if self._ended is not None else self._texted
         if since is None:
             return None
-        return since + self._delay(text)
+        over = since + self._delay(text)
+        if self._partial and self._texted is not None:  # perhaps the first word of more, which the VAD has yet to hear
+            over = max(over, self._texted + UNFINISHED_S)
+        return over
 
     def _delay(self, text: str) -> float:
         if not text or looks_open(text):

@@ -36,7 +36,7 @@ class ListeningHost(Protocol):
     def caller_silent(self) -> None:
         """Speech ended; ``silence`` was emitted."""
 
-    def caller_said(self, text: str, *, final: bool) -> None:
+    def caller_said(self, text: str) -> None:
         """Words of the turn that is not over."""
 
     def turn_over(self, turn: Turn) -> None:
@@ -166,7 +166,7 @@ class Listening:
         text = self.words.recognised(recognition, self._moments.now())
         self._host.input_came()
         if text is not None:
-            self._host.caller_said(text, final=recognition.final)
+            self._host.caller_said(text)
         self._arm_turn()
 
     def _recognition_failed(self, failure: SpeechFailure, again: bool) -> None:

@@ -288,9 +288,9 @@ class Session:
         """See ListeningHost."""
         self.yielding.speech_ended()
 
-    def caller_said(self, text: str, *, final: bool) -> None:
+    def caller_said(self, text: str) -> None:
         """See ListeningHost."""
-        self.yielding.said(text, final=final)
+        self.yielding.said(text)
 
     def turn_over(self, turn: Turn) -> None:
         """See ListeningHost."""

@@ -53,10 +53,10 @@ class Yielding:
         if self._barge_in is not None:
             self._act(self._barge_in.speech_ended())
 
-    def said(self, text: str, *, final: bool) -> None:
+    def said(self, text: str) -> None:
         """The caller was understood so far."""
         if self._barge_in is not None:
-            self._act(self._barge_in.text(text, final=final))
+            self._act(self._barge_in.text(text))
 
     def _verdict_due(self) -> None:
         if self._barge_in is not None:

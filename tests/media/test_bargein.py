@@ -110,7 +110,7 @@ def test_backchannels_do_not_add_up_to_an_interruption() -> None:
     for second in range(1, 20):
         assert barge.speech_started(float(second)) is Action.PAUSE
         assert barge.text("喂") is None
-        assert barge.text("喂", final=True) is None
+        assert barge.text("喂") is None
         assert barge.speech_ended() is Action.RESUME
 
 
@@ -220,9 +220,9 @@ class Voice(RuleBasedStateMachine):
     def speech_ends(self) -> None:
         self.obey(self.barge.speech_ended())
 
-    @rule(text=st.sampled_from(["", "嗯", "好的", "不要", "wait", "嗯等等"]), final=st.booleans())
-    def text(self, text: str, final: bool) -> None:
-        self.obey(self.barge.text(text, final=final))
+    @rule(text=st.sampled_from(["", "嗯", "好的", "不要", "wait", "嗯等等"]))
+    def text(self, text: str) -> None:
+        self.obey(self.barge.text(text))
 
     @rule(seconds=st.floats(0, 2))
     def time_goes_on(self, seconds: float) -> None:

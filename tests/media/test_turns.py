@@ -176,3 +176,28 @@ def test_whatever_happens_no_silence_with_words_lasts_beyond_the_cap(events: lis
         if turns.text:
             assert turns.deadline is not None
             assert turns.deadline <= last + 1.2 + 1e-9
+
+
+@pytest.mark.parametrize("text", ["好的。", "是的", "对的。", "对，我是。", "我是。", "可以的。"])
+def test_a_common_answer_is_complete_whatever_its_last_character(text: str) -> None:
+    turns = TurnDetector()
+    turns.speech_started(1.0)
+    turns.final(text, 1.8)
+    turns.speech_ended(2.0)
+    assert turns.deadline is not None
+    assert turns.deadline <= 2.0 + TurnRule().default_s
+
+
+def test_the_first_word_of_more_waits_for_the_voice_detector_to_hear_it_too() -> None:
+    turns = TurnDetector()
+    turns.speech_started(1.0)
+    turns.final("嗯。", 1.3)
+    turns.speech_ended(1.4)
+    turns.partial("好", 2.2)
+    assert turns.poll(2.2) is None
+    turns.speech_started(2.3)
+    turns.final("好的，我知道了。", 3.2)
+    turns.speech_ended(3.3)
+    turn = turns.poll(4.6)
+    assert turn is not None
+    assert turn.text == "嗯。好的，我知道了。"

@@ -143,3 +143,14 @@ def test_a_result_of_a_turn_already_answered_does_not_interrupt_the_answer() -> 
     scene.run(1)
     assert not scene.of(events.Interruption)
     assert scene.recording.turns == [("user", "你是谁呀？", False)], "the line has the final text"
+
+
+def test_a_backchannel_that_was_final_before_the_verdict_does_not_interrupt() -> None:
+    scene = talking()
+    scene.speech_starts()
+    scene.run(0.3)
+    scene.understood("嗯。", final=True)
+    scene.run(0.3)
+    scene.speech_ends()
+    scene.run(0.5)
+    assert not scene.of(events.Interruption)
