@@ -131,6 +131,7 @@ class Agent:
 
     def open_answer(self, *, interruptible: bool = True) -> Answer:
         """See Host."""
+        self._wait.clear()
         if self._answer is not None:
             self._answer.cut = True
         self._plays += 1
@@ -143,7 +144,6 @@ class Agent:
             return
         if end:
             self._phase = Phase.LEAVING
-            self._wait.clear()
         if answer.finish(end=end):
             longest = PLAY_SECONDS + SECONDS_PER_CHARACTER * len(answer.text)
             self._guard.set(longest, lambda: self._ended(answer.play_id))
@@ -215,7 +215,6 @@ class Agent:
     def _first_words(self, said: str, found: set[Intent]) -> None:
         if found & _BEFORE_GREETING:
             self._phase = Phase.TALKING
-            self._wait.clear()
             self._take_turn(said, found)
         else:
             self._greet()
@@ -255,7 +254,6 @@ class Agent:
         if self._phase is Phase.MAILBOX:
             return
         self._phase = Phase.TALKING
-        self._wait.clear()
         self._greetings += 1
         self._greeting_cut = False
         self._brain.begin()

@@ -6,8 +6,12 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from media.agent.answer import Answer
+from media.agent.intents import is_acknowledgement
 from media.agent.playbook import Playbook
 from media.agent.scripted import Move, ScriptedDialogue
+
+HEARD_ENOUGH = 0.6
+"""Of an answer that was cut: who heard so much of it knows what was asked."""
 
 
 class Host(Protocol):
@@ -66,17 +70,25 @@ class ScriptedBrain:
     def __init__(self, host: Host, playbook: Playbook, fields: Mapping[str, str]) -> None:
         self._host = host
         self._dialogue = ScriptedDialogue(playbook, fields)
+        self._unheard: Answer | None = None
 
     def begin(self) -> None:
         """See Brain."""
         self._make(self._dialogue.begin())
 
     def hear(self, said: str) -> None:
-        """See Brain."""
+        """See Brain. A yes to a question that was not heard is none: it is asked again."""
+        unheard, self._unheard = self._unheard, None
+        if unheard is not None and is_acknowledgement(said):
+            answer = self._host.open_answer()
+            answer.add(unheard.text)
+            self._host.finish_answer(answer)
+            return
         self._make(self._dialogue.hear(said))
 
     def press(self, key: str) -> bool:
         """See Brain."""
+        self._unheard = None
         move = self._dialogue.press(key)
         if move is not None:
             self._make(move)
@@ -88,9 +100,11 @@ class ScriptedBrain:
 
     def cut(self, answer: Answer, heard: str) -> None:
         """See Brain. The steps go on from where they are."""
+        self._unheard = answer if len(heard) < len(answer.text) * HEARD_ENOUGH else None
 
     def rewind(self) -> None:
         """See Brain."""
+        self._unheard = None
         self._dialogue.rewind()
 
     def cancel(self) -> None:

@@ -45,9 +45,10 @@ def intents(text: str) -> tuple[Intent, ...]:
     return tuple(sorted(found, key=_ORDER.index))
 
 
-def is_opt_out(text: str) -> bool:
-    """Whether the customer asks not to be called again."""
-    return Intent.OPT_OUT in intents(text)
+def is_acknowledgement(text: str) -> bool:
+    """Whether it says no more than that somebody listens: 嗯, 好的, 喂你好."""
+    found = set(intents(text))
+    return bool(found) and found <= {Intent.YES, Intent.BACKCHANNEL, Intent.THANKS, Intent.HELLO}
 
 
 def _plain(text: str) -> str:

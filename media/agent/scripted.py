@@ -17,6 +17,8 @@ from media.agent.templates import HEARD, Text
 
 MAX_TURNS = 40
 """A conversation that has not come to its end by then goes in circles."""
+MAX_REPEATS = 2
+"""Times that one step is said again because it was not heard; after that a "what?" counts as not understood."""
 LONGEST_TAG = 200
 """Characters of a tag's value."""
 _GOODBYE = re.compile(r"再见|拜拜|bye", re.IGNORECASE)
@@ -39,6 +41,7 @@ class Move:
 class _Place:
     step: str = ""
     unclear: int = 0
+    repeated: int = 0
     turns: int = 0
     asking_callback: bool = False
 
@@ -149,7 +152,10 @@ class ScriptedDialogue:
         return self._end([self._text(self._book.callback_done)], (("callback_wanted", said[:LONGEST_TAG]),))
 
     def _repeat(self) -> Move:
-        """Says again what the step says; the greeting if it has no words of its own."""
+        """Says again what the step says; the greeting if it has no words of its own. Not for ever."""
+        if self._place.repeated >= MAX_REPEATS:
+            return self._not_understood("")
+        self._place = replace(self._place, repeated=self._place.repeated + 1)
         said = self._text(self._stop.entering.say) or self.again() or self._text(self._book.greeting)
         return Move((said,))
 
@@ -167,7 +173,7 @@ class ScriptedDialogue:
 
     def _follow(self, outcome: Outcome, said: str) -> Move:
         says, tags = [self._text(outcome.say, said)], self._tags(outcome, said)
-        self._place = replace(self._place, unclear=0)
+        self._place = replace(self._place, unclear=0, repeated=0)
         if outcome.end:
             return self._end(says, tags)
         if outcome.go:

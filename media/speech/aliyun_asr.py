@@ -28,6 +28,9 @@ BACKLOG_SECONDS = 10.0
 """Audio that waits for a connection or may be sent again after one broke: longer than all reconnects together take."""
 BLOCK_SECONDS = 0.1
 """What the service recommends for one message; ten a second and call."""
+SENTENCE_SILENCE_MS = 400
+"""Silence after which the service makes a sentence final. Its default, 800, would hold up every answer; the pieces that
+a pause makes of one sentence are joined again by turn detection."""
 RECONNECT_SECONDS = (0.1, 0.5, 1.5)
 """Pauses before each new try. As many failures in a row, without a result between them, and recognition is over."""
 RESULT_SECONDS = 3.0
@@ -139,7 +142,12 @@ class AliyunRecognizer:
 
     async def _start(self, connection: ClientConnection) -> str:
         task_id, options = new_task_id(), self._options
-        parameters: dict[str, object] = {"format": "pcm", "sample_rate": options.samplerate, "heartbeat": True}
+        parameters: dict[str, object] = {
+            "format": "pcm",
+            "sample_rate": options.samplerate,
+            "heartbeat": True,  # or the service ends the task after 60 s of silence
+            "max_sentence_silence": SENTENCE_SILENCE_MS,
+        }
         if options.language:
             parameters["language_hints"] = [options.language.partition("-")[0].lower()]
         await connection.send(run_task(task_id, "asr", "recognition", options.model, parameters | dict(options.extra)))

@@ -151,6 +151,24 @@ def test_keys_of_the_phone_answer_too() -> None:
     assert call.tags == [("attending", "no")]
 
 
+def test_a_key_pressed_long_after_the_question_stops_the_reminder() -> None:
+    call = greeted()
+    call.wait(5.5)
+    call.press("1")
+    call.wait(3.0)
+    assert "方便参加" in call.listen()
+
+
+def test_it_does_not_say_the_same_for_ever() -> None:
+    call = greeted()
+    call.talk("对")
+    for _ in range(8):
+        if not call.over:
+            call.talk("什么？")
+    assert call.over
+    assert ("unclear", "") in call.tags
+
+
 # --- interruptions -------------------------------------------------------------------------------------------------
 
 
@@ -174,6 +192,17 @@ def test_a_murmur_while_we_speak_changes_nothing() -> None:
     call.wait(1.0)
     assert not call.over
     assert call.tags == []
+
+
+def test_a_yes_to_a_question_that_was_not_heard_is_none() -> None:
+    call = greeted()
+    call.speak("对，我是。")
+    call.wait(1.5)
+    call.speak("嗯，好的，我知道了。")
+    assert "方便参加吗" in call.listen()
+    assert call.tags == []
+    call.talk("可以")
+    assert call.tags == [("attending", "yes")]
 
 
 def test_an_answer_into_our_last_word_counts() -> None:

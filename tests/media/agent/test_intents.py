@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from media.agent.intents import Intent, intents, is_opt_out
+from media.agent.intents import Intent, intents, is_acknowledgement
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,6 @@ from media.agent.intents import Intent, intents, is_opt_out
 )
 def test_a_wish_not_to_be_called_comes_first(text: str) -> None:
     assert intents(text)[0] is Intent.OPT_OUT
-    assert is_opt_out(text)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +57,7 @@ def test_a_wish_not_to_be_called_comes_first(text: str) -> None:
     ],
 )
 def test_other_refusals_are_no_wish_not_to_be_called(text: str) -> None:
-    assert not is_opt_out(text)
+    assert Intent.OPT_OUT not in intents(text)
 
 
 @pytest.mark.parametrize(
@@ -213,3 +212,11 @@ def test_nothing_means_nothing(text: str) -> None:
 def test_any_text_is_read_without_an_error_and_each_intent_once(text: str) -> None:
     found = intents(text)
     assert len(set(found)) == len(found)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("嗯。好的，我知道了。", True), ("喂，你好", True), ("", False), ("好的，几点？", False), ("不是", False)],
+)
+def test_an_acknowledgement_says_only_that_somebody_listens(text: str, expected: bool) -> None:
+    assert is_acknowledgement(text) is expected

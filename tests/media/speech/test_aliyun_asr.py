@@ -87,7 +87,12 @@ def test_audio_goes_out_in_blocks_of_100_ms_after_the_task_has_started() -> None
 
         async def script(peer: Peer) -> None:
             await peer.started()
-            assert peer.run["parameters"] == {"format": "pcm", "sample_rate": 8000, "heartbeat": True}
+            assert peer.run["parameters"] == {
+                "format": "pcm",
+                "sample_rate": 8000,
+                "heartbeat": True,
+                "max_sentence_silence": 400,
+            }
             blocks.extend(await peer.until("finish-task"))
             await peer.event("task-finished")
 
