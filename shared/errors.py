@@ -55,6 +55,12 @@ class OutcomeUnknown(PhoneError):
     code = "phone.unknown"
 
 
+class TargetRefused(WaihuError):
+    """A webhook's URL is none that we send to, or its host has no address that we send to; the message says why."""
+
+    code = "webhook.target"
+
+
 class RecordingPathError(WaihuError):
     """A recording's name points outside the recordings directory or is no recording's name."""
 

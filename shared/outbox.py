@@ -20,6 +20,8 @@ TASK_FINISHED = "task.finished"
 TEST = "webhook.test"
 WAITING, DELIVERED, DEAD = "waiting", "delivered", "dead"
 STATES = (WAITING, DELIVERED, DEAD)
+MOST_ENDPOINTS = 50
+"""Registered at once: each has couriers of its own in every worker process, and together they must be few enough."""
 NO_TASK = 0
 """The batch_id of a delivery that is about no task; those of tasks begin at 1."""
 

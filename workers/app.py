@@ -22,13 +22,14 @@ from workers.events import apply_events, audio_started, brief, stop_calls
 from workers.house import CONCURRENCY, House, Household
 from workers.record import finish_call
 from workers.sweep import sweep
+from workers.webhooks.delivery import send_webhooks
 
 DISPATCH_SECONDS = 1.0
 SWEEP_SECONDS = 5.0
 TICK_EXPIRES_SECONDS = 10.0
 """A tick that waited so long has been overtaken: after an outage there is no backlog of them."""
 
-_ALONE = frozenset({doorbell.DISPATCH, doorbell.SWEEP})
+_ALONE = frozenset({doorbell.DISPATCH, doorbell.SWEEP, doorbell.WEBHOOKS})
 _BODIES: dict[str, Body] = {
     doorbell.DISPATCH: dispatch,
     doorbell.DIAL: dial,
@@ -38,6 +39,7 @@ _BODIES: dict[str, Body] = {
     doorbell.STOP_CALLS: stop_calls,
     doorbell.FINISH_CALL: finish_call,
     doorbell.SWEEP: sweep,
+    doorbell.WEBHOOKS: send_webhooks,
 }
 _CHATTY = ("celery.worker.strategy", "celery.app.trace", "celery.beat")
 """They write a line for every message; Flower shows those."""

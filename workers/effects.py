@@ -13,6 +13,7 @@ from shared.lifecycle import Call
 from workers.house import House
 from workers.room import Lease
 from workers.store import Change, Held
+from workers.webhooks.delivery import ring_for
 
 DISPATCH_RUNG_KEY = "waihu:rung:dispatch"
 DISPATCH_QUIET_MS = 200
@@ -36,6 +37,7 @@ def carry_out(house: House, change: Change) -> None:
         ring_dispatch(house)
     if effects.finish:
         house.bell.ring(FINISH_CALL, call.uuid)
+    ring_for(house, change)
 
 
 def brief(house: House, held: Held, call: Call) -> bool:

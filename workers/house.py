@@ -28,6 +28,9 @@ from shared.settings import Settings
 from workers.gates import Gates, open_gates
 from workers.room import Room
 from workers.switchboard import HANGUP_THREADS, Bulkhead, Hangups
+from workers.webhooks.couriers import Couriers
+from workers.webhooks.post import Post
+from workers.webhooks.subscribers import Subscribers
 
 CONCURRENCY = 16
 """Threads of a worker process: they wait for databases and the phone system most of the time."""
@@ -58,6 +61,7 @@ class House:
         placer: Placer | None = None,
         bell: Bell | None = None,
         hangups: Executor | None = None,
+        post: Post | None = None,
         pause: Callable[[float], None] = time.sleep,
         concurrency: int = CONCURRENCY,
     ) -> None:
@@ -81,6 +85,9 @@ class House:
         self.hangups = Hangups(
             self.placer, hangups or ThreadPoolExecutor(HANGUP_THREADS, thread_name_prefix="waihu-hangup")
         )
+        self.couriers = Couriers()
+        self.subscribers = Subscribers(self.engine, self.clock)
+        self.post = post or Post(allow_private=settings.webhook_private)
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -111,12 +118,14 @@ class House:
             return work(connection)
 
     def drain(self) -> None:
-        """Takes up no waiting dial any more."""
+        """Takes up no waiting dial and no webhook any more."""
         self.dials.close()
+        self.couriers.drain()
 
     def close(self) -> None:
         self.drain()
         self.hangups.close()
+        self.couriers.close()
         self._resources.close()
         self.redis.close()
         self.engine.dispose()

@@ -38,6 +38,7 @@ from workers.leases import renew_room
 from workers.record import audio_flows
 from workers.room import RoomShut
 from workers.transitions import tell
+from workers.webhooks.delivery import due_webhooks
 
 MOST = 200
 """Rows that one step takes on in one run, so that a sweep ends before the next; the others wait five seconds."""
@@ -76,6 +77,7 @@ def sweep(house: House) -> None:
         waiting_tasks,
         old_keys,
         due_work,
+        due_webhooks,
     )
     failure: Exception | None = None
     for step in steps:

@@ -112,7 +112,9 @@ def deliver_due(house: House, endpoint_id: int) -> bool:
             claimed = _at_desk(house, lambda connection: claim(connection, endpoint_id, house.clock.now_ms()))
             if claimed is None:
                 return True
-            house.couriers.offer(endpoint_id, partial(deliver_due, house, endpoint_id))  # there may be more: a second hand
+            house.couriers.offer(
+                endpoint_id, partial(deliver_due, house, endpoint_id)
+            )  # there may be more: a second hand
             outcome = _send(house, claimed)
             _settle(house, claimed, outcome)
             if not outcome.reached:
@@ -133,32 +135,29 @@ def claim(connection: Connection, endpoint_id: int, now: int) -> Claimed | None:
     )
     patient = or_(_deliveries.attempts > 0, _deliveries.created_at <= now - RECORD_WAIT_MS, ~unfinished)
     chosen = (
-        select(_deliveries.id)
-        .where(_WAITING, _deliveries.endpoint_id == endpoint_id, _deliveries.due_at <= now, patient)
-        .order_by(_deliveries.due_at)
-        .limit(1)
-        .with_for_update(of=webhook_deliveries, skip_locked=True)
-    )
-    statement = (
-        update(webhook_deliveries)
-        .where(
-            _deliveries.id == chosen.scalar_subquery(),
-            _endpoints.id == endpoint_id,
-            _endpoints.disabled_at.is_(None),
-        )
-        .values(attempts=_deliveries.attempts + 1, due_at=now + CLAIM_MS)
-        .returning(
+        select(
             _deliveries.id,
-            _deliveries.endpoint_id,
             _deliveries.batch_id,
             _deliveries.event,
             _deliveries.attempts,
             _endpoints.url,
             _endpoints.secret,
         )
+        .join_from(webhook_deliveries, webhook_endpoints, _endpoints.id == _deliveries.endpoint_id)
+        .where(_endpoints.id == endpoint_id, _endpoints.disabled_at.is_(None))
+        .where(_WAITING, _deliveries.due_at <= now, patient)
+        .order_by(_deliveries.due_at)
+        .limit(1)
+        .with_for_update(of=webhook_deliveries, skip_locked=True)
     )
-    row = connection.execute(statement).one_or_none()
-    return None if row is None else Claimed(*row)
+    row = connection.execute(chosen).one_or_none()
+    if row is None:
+        return None
+    attempts = row.attempts + 1
+    connection.execute(
+        update(webhook_deliveries).where(_deliveries.id == row.id).values(attempts=attempts, due_at=now + CLAIM_MS)
+    )
+    return Claimed(row.id, endpoint_id, row.batch_id, row.event, attempts, row.url, row.secret)
 
 
 def settle(connection: Connection, claimed: Claimed, outcome: Outcome, now: int) -> str:
@@ -172,9 +171,7 @@ def settle(connection: Connection, claimed: Claimed, outcome: Outcome, now: int)
     over = claimed.attempts > len(delays)
     due_at = None if over else now + delays[claimed.attempts - 1]
     values = {"state": DEAD if over else WAITING, "due_at": due_at, "last_error": outcome.error[:LONGEST_ERROR]}
-    connection.execute(
-        update(webhook_deliveries).where(mine, _deliveries.attempts == claimed.attempts).values(values)
-    )
+    connection.execute(update(webhook_deliveries).where(mine, _deliveries.attempts == claimed.attempts).values(values))
     return str(values["state"])
 
 
