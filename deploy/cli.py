@@ -25,7 +25,16 @@ from shared.database import upgrade
 from shared.errors import WaihuError
 from shared.settings import Settings, describe, load
 
-EXPECTED = (WaihuError, ApiError, StateHeld, StartFailed, PortTaken, RedisMissing, tickets.TicketFileError)
+EXPECTED = (
+    WaihuError,
+    ApiError,
+    StateHeld,
+    StartFailed,
+    PortTaken,
+    RedisMissing,
+    tickets.TicketFileError,
+    demonstration.DemoTooSlow,
+)
 """What can go wrong for a reason that the message tells; anything else is a bug and shows its traceback."""
 
 

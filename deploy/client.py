@@ -50,12 +50,27 @@ class Api:
         """At most ``limit`` rows of records/list, newest first. ``query``: the document's own names."""
         return self._rows("records/list", limit, {"callType": "02", **query})
 
+    def task(self, batch_id: int) -> dict[str, Any]:
+        """One task with all its calls (/api/v1)."""
+        return self._get(f"/api/v1/tasks/{batch_id}")
+
+    def call(self, uuid: str) -> dict[str, Any]:
+        """One call with its tags and timeline (/api/v1)."""
+        return self._get(f"/api/v1/calls/{uuid}")
+
     def download(self, url: str) -> bytes:
         """The file behind a wavFileUrl."""
         response = self._send("GET", url)
         if response.status_code != 200:
             raise ApiError(f"the recording was not given: HTTP {response.status_code}")
         return response.content
+
+    def _get(self, path: str) -> dict[str, Any]:
+        response = self._send("GET", path)
+        if response.status_code != 200:
+            raise ApiError(f"{path}: HTTP {response.status_code}")
+        document: dict[str, Any] = response.json()
+        return document
 
     def _rows(self, path: str, limit: int, query: dict[str, Any]) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = []

@@ -164,7 +164,7 @@ def load(environment: Mapping[str, str] | None = None, directory: Path | None = 
     for name, value in _dotenv(base / ".env").items():
         if name.startswith(PREFIX):
             given.setdefault(name, (value or "", ".env"))
-    known = {PREFIX + name.upper(): name for name in _names()}
+    known = {PREFIX + name.upper(): name for name in names()}
     problems = [_unknown(name, known) for name in sorted(set(given) - set(known))]
     texts = {known[name]: value for name, value in given.items() if name in known and _counts(known[name], value[0])}
     state_dir = base / texts.get("state_dir", ("var", ""))[0]
@@ -243,7 +243,8 @@ def _fields() -> list[Any]:
     return [item for item in fields(Settings) if "internal" not in item.metadata]
 
 
-def _names() -> list[str]:
+def names() -> list[str]:
+    """Of all settings, in their order: the variable is PREFIX and the name in capitals."""
     return [item.name for item in _fields()]
 
 
@@ -267,7 +268,7 @@ def _embedded(state_dir: Path, texts: Mapping[str, tuple[str, str]]) -> dict[str
                 f"{path} is not a readable JSON object ({error}); stop what runs there and delete it"
             ) from error
         cloud = str(written.pop("cloud_url", cloud))
-        defaults |= {name: str(value) for name, value in written.items() if name in _names()}
+        defaults |= {name: str(value) for name, value in written.items() if name in names()}
     socket = cloud.replace("http", "ws", 1) + "/api-ws/v1/inference"
     for name in ("asr", "tts"):
         if not texts.get(f"{name}_provider", ("", ""))[0]:
