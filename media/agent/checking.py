@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from media.agent import schema
 from media.agent.front import FrontFile
 from media.agent.playbook import is_pattern
-from media.agent.tools import TOOL_NAMES
+from media.agent.tools import OUTCOME, TOOL_NAMES
 
 
 class Checker:
@@ -47,11 +47,14 @@ class Checker:
         for index, tool in enumerate(front.tools):
             if tool not in TOOL_NAMES:
                 self._fault(f"tools[{index}]", f"expected one of {', '.join(TOOL_NAMES)}, got {tool!r}")
+        for index, outcome in enumerate(front.outcomes):
+            if OUTCOME.fullmatch(outcome) is None:
+                self._fault(f"outcomes[{index}]", f"expected lower-case letters, digits and _, got {outcome!r}")
         if not front.fallback:
             self._fault("fallback", "expected the name of the scripted playbook that is used without a language model")
 
     def _check_scripted(self, front: schema.Front) -> None:
-        for name in ("tools", "fallback", "thinking"):
+        for name in ("tools", "outcomes", "fallback", "thinking"):
             if getattr(front, name):
                 self._fault(name, "only an llm playbook has it")
         if front.start not in front.steps:

@@ -74,6 +74,7 @@ class Compiler:
             steps={name: self._step(f"steps.{name}", step) for name, step in front.steps.items()},
             prompt=self._required("prompt", self._file.body, (), line=self._file.last_line) if llm else None,
             tools=tuple(front.tools),
+            outcomes=tuple(front.outcomes),
             fallback=front.fallback,
         )
 

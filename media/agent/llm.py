@@ -15,7 +15,7 @@ from media.agent.history import History
 from media.agent.playbook import Playbook
 from media.agent.scripted import LONGEST_TAG, says_goodbye
 from media.agent.templates import Text
-from media.agent.tools import CALLBACK, DO_NOT_CALL, HANG_UP, TAG, tool_schema
+from media.agent.tools import CALLBACK, DO_NOT_CALL, HANG_UP, OUTCOME, TAG, tool_schema
 from media.driver import SessionPort
 
 FIRST_WORD_SECONDS = 5.0
@@ -26,6 +26,8 @@ THINKING_SECONDS = 1.2
 """After so long without a word the playbook's ``thinking`` is said."""
 MAX_STEPS = 3
 """Requests in one answer: one for the words, and two more after tools that leave something to be said."""
+MAX_SAME = 3
+"""Times in a row that the same may be said; a model that goes on in a circle has nothing more to say."""
 MAX_FAILURES = 2
 """Answers in a row that broke off; then the call ends with the playbook's ``failure``."""
 
@@ -42,7 +44,7 @@ class LlmBrain:
         self._book = playbook
         self._fields = fields
         self._chat = chat
-        self._tools = [tool_schema(name) for name in playbook.tools]
+        self._tools = [tool_schema(name, playbook.outcomes) for name in playbook.tools]
         self._history = History(self._text(playbook.prompt))
         self._task: asyncio.Task[None] | None = None
         self._answer: Answer | None = None
@@ -50,6 +52,7 @@ class LlmBrain:
         self._message: Message | None = None
         self._ends = False
         self._failures = 0
+        self._same = ("", 0)
         self._limit = Alarm(port)
         self._patience = Alarm(port)
 
@@ -164,6 +167,9 @@ class LlmBrain:
 
     def _finish(self, answer: Answer) -> None:
         self._done()
+        said, times = self._same
+        self._same = (self._said, times + 1 if self._said == said else 1)
+        self._ends = self._ends or self._same[1] >= MAX_SAME
         if self._ends and not says_goodbye(self._said):
             answer.pause()
             answer.add(self._text(self._book.goodbye))
@@ -204,14 +210,21 @@ class LlmBrain:
             log.warning("the language model called a tool wrongly", extra={"tool": call.name[:40]})
             return "没有这个工具，或参数不是 JSON 对象"
         if call.name == TAG:
-            self._host.note(arguments.get("name", "")[:40] or "outcome", arguments.get("value", "")[:LONGEST_TAG])
-        elif call.name == CALLBACK:
+            return self._tag(arguments.get("name", ""), arguments.get("value", ""))
+        if call.name == CALLBACK:
             self._host.note("callback_wanted", arguments.get("when", "")[:LONGEST_TAG])
         elif call.name == DO_NOT_CALL:
             self._host.note("do_not_call", "")
             self._ends = True
         elif call.name == HANG_UP:
             self._ends = True
+        return "好"
+
+    def _tag(self, name: str, value: str) -> str:
+        outcomes = self._book.outcomes
+        if OUTCOME.fullmatch(name) is None or (outcomes and name not in outcomes):
+            return f"name 应为 {'、'.join(outcomes) or '英文小写字母、数字和下划线'}"
+        self._host.note(name, value[:LONGEST_TAG])
         return "好"
 
     def _text(self, text: Text | None) -> str:

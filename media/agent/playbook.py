@@ -102,6 +102,7 @@ class Playbook:
     steps: Mapping[str, Stop]
     prompt: Text | None
     tools: tuple[str, ...]
+    outcomes: tuple[str, ...]
     fallback: str
 
     def constant_texts(self) -> Iterator[str]:

@@ -111,4 +111,5 @@ class Front(Part, frozen=True, kw_only=True):
     steps: dict[str, Any] = {}
     """Step objects once the file is read; each is converted by itself, so that a mistake is found where it is."""
     tools: list[str] = []
+    outcomes: list[str] = []
     fallback: str = ""

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 HANG_UP = "hang_up"
 DO_NOT_CALL = "do_not_call_again"
 CALLBACK = "callback_wanted"
 TAG = "tag_outcome"
+
+OUTCOME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+"""The name of an outcome: one word, since programs read it."""
 
 _TEXT: Mapping[str, Any] = {"type": "string", "maxLength": 200}
 _DESCRIPTIONS: Mapping[str, tuple[str, dict[str, Mapping[str, Any]]]] = {
@@ -17,14 +21,16 @@ _DESCRIPTIONS: Mapping[str, tuple[str, dict[str, Mapping[str, Any]]]] = {
     CALLBACK: ("客户希望换个时间再联系时调用。", {"when": {**_TEXT, "description": "客户说的时间，没说则为空"}}),
     TAG: (
         "记录一项通话结果，例如 name=satisfaction, value=满意。",
-        {"name": {**_TEXT, "description": "英文小写名称"}, "value": {**_TEXT, "description": "取值"}},
+        {"name": {**_TEXT, "description": "英文小写字母、数字和下划线"}, "value": {**_TEXT, "description": "取值"}},
     ),
 }
 TOOL_NAMES = tuple(_DESCRIPTIONS)
 
 
-def tool_schema(name: str) -> dict[str, Any]:
-    """The tool in the shape of chat completions' ``tools``."""
+def tool_schema(name: str, outcomes: Sequence[str] = ()) -> dict[str, Any]:
+    """The tool in the shape of chat completions' ``tools``. ``outcomes``: the only names that ``tag_outcome`` takes."""
     description, properties = _DESCRIPTIONS[name]
+    if name == TAG and outcomes:
+        properties = {**properties, "name": {"type": "string", "enum": list(outcomes)}}
     parameters = {"type": "object", "properties": properties, "required": ["name"] if name == TAG else []}
     return {"type": "function", "function": {"name": name, "description": description, "parameters": parameters}}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
@@ -206,14 +207,14 @@ def test_tools_note_outcomes_and_the_model_speaks_after_them() -> None:
         chat = Script(
             [
                 ToolCall("1", "callback_wanted", '{"when": "下午三点"}'),
-                ToolCall("2", "tag_outcome", '{"name": "mood", "value": 5}'),
+                ToolCall("2", "tag_outcome", '{"name": "satisfied", "value": 5}'),
             ],
             ["好的，记下了。"],
         )
         call = await Talk(chat).begin()
         call.speak("下午三点再说吧")
         assert await call.answered() == "好的，记下了。"
-        assert call.tags == [("callback_wanted", "下午三点"), ("mood", "5")]
+        assert call.tags == [("callback_wanted", "下午三点"), ("satisfied", "5")]
         assert [message["role"] for message in chat.requests[1]][-3:] == ["assistant", "tool", "tool"]
 
     run(scenario)
@@ -221,7 +222,7 @@ def test_tools_note_outcomes_and_the_model_speaks_after_them() -> None:
 
 def test_tools_without_words_are_bounded() -> None:
     async def scenario() -> None:
-        tool = [ToolCall("1", "tag_outcome", '{"name": "a"}')]
+        tool = [ToolCall("1", "tag_outcome", '{"name": "resolved"}')]
         chat = Script(tool, tool, tool, ["不会到这里"])
         call = await Talk(chat).begin()
         call.speak("嗯？是什么")
@@ -229,6 +230,32 @@ def test_tools_without_words_are_bounded() -> None:
         call.wait(7.5)
         assert "还在听吗" in call.listen()
         assert len(chat.requests) == 3
+
+    run(scenario)
+
+
+def test_a_model_that_goes_round_in_a_circle_is_stopped_with_a_goodbye() -> None:
+    async def scenario() -> None:
+        chat = Script(["还有其他问题吗？"], ["还有其他问题吗？"], ["还有其他问题吗？"])
+        call = await Talk(chat).begin()
+        for said in ("好的", "可以", "行"):
+            call.speak(said)
+            await call.answered()
+        assert call.over
+        assert "再见" in call.said[-1]
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("name", ["客户说好的", "UPPER", "", "unknown_outcome", "a b"])
+def test_an_outcome_that_no_program_could_read_is_not_noted(name: str) -> None:
+    async def scenario() -> None:
+        chat = Script([ToolCall("1", "tag_outcome", json.dumps({"name": name}))], ["好的。"])
+        call = await Talk(chat).begin()
+        call.speak("你说")
+        await call.answered()
+        assert call.tags == []
+        assert "name 应为 confirmed" in chat.requests[1][-1]["content"]
 
     run(scenario)
 
