@@ -6,7 +6,7 @@ from flask import Flask
 from flask_smorest import Api  # type: ignore[import-untyped]
 from sqlalchemy import Engine
 
-from api import faults, gate, health, metrics, phone_views, record_views, task_views, v1_views
+from api import faults, gate, health, metrics, phone_views, record_views, task_views, v1_views, webhook_views
 from api.bell import Bell, Ringer
 from api.body import MAX_BODY_BYTES
 from api.census import Census
@@ -52,6 +52,7 @@ def create_app(
     register(app, smorest, "records", "通话记录与录音", record_views.ROUTES)
     register(app, smorest, "phone", "电话系统的回调", phone_views.ROUTES)
     register(app, smorest, "v1", "细节与统计（文档之外）", v1_views.ROUTES)
+    register(app, smorest, "webhooks", "任务结束的通知（文档之外）", webhook_views.ROUTES)
     register(app, smorest, "house", "运行状况", (*health.ROUTES, *metrics.ROUTES))
     app.register_blueprint(pages)
     faults.register(app)

@@ -30,9 +30,14 @@ log = logging.getLogger(__name__)
 
 def register(app: Flask) -> None:
     """Makes these the answers of ``app``."""
-    app.register_error_handler(ParameterError, parameter_failure)
+    app.register_error_handler(ParameterError, handle_parameter)
     app.register_error_handler(HTTPException, handle_http)
     app.register_error_handler(Exception, handle_unexpected)
+
+
+def handle_parameter(error: ParameterError) -> Response:
+    """A request that is not as it should be: a problem with HTTP status 400 under ``/api/v1``, code 405 elsewhere."""
+    return problem(400, str(error)) if request.path.startswith(V1) else parameter_failure(error)
 
 
 def handle_http(error: HTTPException) -> Response:

@@ -52,15 +52,15 @@ class Fields:
             return number
         return None
 
-    def text(self, name: str, *, required: bool = False) -> str | None:
+    def text(self, name: str, *, required: bool = False, longest: int = LONGEST_FILTER) -> str | None:
         """A string, stripped; an empty one counts as absent."""
         value = self._document.get(name)
         if value is None or (isinstance(value, str) and not value.strip()):
             self._absent(name, required)
         elif not isinstance(value, str):
             self.problem(name, f"应为字符串，收到的是{type_name(value)}")
-        elif len(value) > LONGEST_FILTER:
-            self.problem(name, f"最长 {LONGEST_FILTER} 个字符，收到 {len(value)} 个")
+        elif len(value) > longest:
+            self.problem(name, f"最长 {longest} 个字符，收到 {len(value)} 个")
         elif "\0" in value:
             self.problem(name, "不能含有 NUL 字符")
         else:
