@@ -1,0 +1,99 @@
+"""Stream actions go out in order, one at a time, and a hangup overtakes what waits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+
+from media.legs.actions import TRIES, ActionChain
+from shared.errors import OutcomeUnknown, Refused, Unplaced
+from tests.media.office import PhoneTwin
+
+
+def run(scenario: Callable[[PhoneTwin, ActionChain, list[str]], Coroutine[Any, Any, None]]) -> list[str]:
+    """Runs a scenario with a chain; returns the actions."""
+    phone = PhoneTwin()
+
+    async def inner() -> None:
+        notes: list[str] = []
+        chain = ActionChain("c", phone, lambda: notes.append("stuck"))
+        async with asyncio.timeout(20):
+            await scenario(phone, chain, notes)
+            await chain.finished(10)
+
+    asyncio.run(inner())
+    return phone.of("c")
+
+
+def test_a_stream_is_started_before_it_is_played() -> None:
+    async def scenario(phone: PhoneTwin, chain: ActionChain, notes: list[str]) -> None:
+        chain.start_stream(lambda: notes.append("ready"))
+        chain.clean_stream(lambda: notes.append("clean"))
+        await chain.finished(10)
+        assert notes == ["ready", "clean"]
+
+    assert run(scenario) == ["start_stream", "stream_playback", "clean_stream"]
+
+
+def test_a_hangup_overtakes_what_waits() -> None:
+    async def scenario(phone: PhoneTwin, chain: ActionChain, notes: list[str]) -> None:
+        phone.gates["clean_stream"] = asyncio.Event()
+        chain.clean_stream(lambda: None)
+        await asyncio.sleep(0)
+        chain.play_file("x")
+        chain.hangup()
+        phone.gates["clean_stream"].set()
+
+    assert run(scenario) == ["clean_stream", "hangup"]
+
+
+def test_a_clean_that_fails_or_hangs_lets_the_voice_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("media.legs.actions.CLEAN_SECONDS", 0.05)
+
+    async def scenario(phone: PhoneTwin, chain: ActionChain, notes: list[str]) -> None:
+        phone.raising["clean_stream"] = [Refused(1, "x"), OutcomeUnknown("x")]
+        chain.clean_stream(lambda: notes.append("one"))
+        chain.clean_stream(lambda: notes.append("two"))
+        await chain.finished(10)
+        phone.gates["clean_stream"] = asyncio.Event()
+        chain.clean_stream(lambda: notes.append("three"))
+        await chain.finished(10)
+        assert notes == ["one", "two", "three"]
+
+    assert run(scenario) == ["clean_stream"] * 3
+
+
+def test_what_certainly_did_not_arrive_is_tried_again_a_few_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("media.legs.actions.PAUSE", 0.0)
+
+    async def scenario(phone: PhoneTwin, chain: ActionChain, notes: list[str]) -> None:
+        phone.raising["hangup"] = [Unplaced("x")] * (TRIES + 1)
+        chain.hangup()
+        await chain.finished(10)
+        assert notes == []
+
+    assert run(scenario) == ["hangup"] * TRIES
+
+
+def test_a_stream_that_cannot_be_started_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("media.legs.actions.PAUSE", 0.0)
+
+    async def scenario(phone: PhoneTwin, chain: ActionChain, notes: list[str]) -> None:
+        phone.raising["stream_playback"] = [Unplaced("x")] * TRIES
+        chain.start_stream(lambda: notes.append("ready"))
+        await chain.finished(10)
+        assert notes == ["stuck"]
+
+    assert run(scenario) == ["start_stream"] + ["stream_playback"] * TRIES
+
+
+def test_waiting_for_the_last_action_is_bounded() -> None:
+    async def scenario(phone: PhoneTwin, chain: ActionChain, notes: list[str]) -> None:
+        phone.gates["hangup"] = asyncio.Event()
+        chain.hangup()
+        await chain.finished(0.05)
+
+    assert run(scenario) == ["hangup"]

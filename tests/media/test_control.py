@@ -1,0 +1,104 @@
+"""Hints and live events over Redis, and what happens without it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import fakeredis
+import msgspec
+
+from media.control import MAX_WAITING, Control
+from media.protocol import events
+from shared import bus
+from tests.media.office import BriefingsTwin, briefing_of, uuid_of
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(20):
+        while not condition():  # noqa: ASYNC110 - conditions of many kinds
+            await asyncio.sleep(0.005)
+
+
+def event(number: int) -> events.Speaking:
+    return events.Speaking(timestamp=number, track_id="t", start_time=number)
+
+
+def test_hints_for_watched_calls_alone_are_heard() -> None:
+    async def scenario() -> None:
+        redis = fakeredis.FakeAsyncRedis()
+        heard: list[tuple[str, str]] = []
+        control = Control(redis, BriefingsTwin(), "p1", lambda uuid, hint: heard.append((uuid, hint.type)))
+        running = asyncio.ensure_future(control.run())
+        control.watch(uuid_of(1))
+        control.watch(uuid_of(2))
+        channels = [bus.call_channel(uuid_of(number)) for number in (1, 2)]
+        async with asyncio.timeout(20):
+            while dict(await redis.pubsub_numsub(*channels)) != {channel.encode(): 1 for channel in channels}:  # noqa: ASYNC110 - Redis tells nobody
+                await asyncio.sleep(0.005)
+            control.forget(uuid_of(2))
+            while dict(await redis.pubsub_numsub(channels[1])) != {channels[1].encode(): 0}:  # noqa: ASYNC110 - Redis tells nobody
+                await asyncio.sleep(0.005)
+        hint = msgspec.json.encode(bus.Hint(type="hangup"))
+        assert await redis.publish(channels[1], hint) == 0
+        await redis.publish(channels[0], hint)
+        await until(lambda: heard)
+        assert heard == [(uuid_of(1), "hangup")]
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await redis.aclose()
+
+    asyncio.run(scenario())
+
+
+def test_the_oldest_live_events_are_dropped_first() -> None:
+    async def scenario() -> None:
+        server = fakeredis.FakeServer()
+        redis = fakeredis.FakeAsyncRedis(server=server)
+        control = Control(redis, BriefingsTwin(), "p1", lambda uuid, hint: None)
+        for number in range(MAX_WAITING + 7):
+            control.tell(uuid_of(1), event(number))
+        assert control.dropped == 7
+        assert len(control._outbox) == MAX_WAITING
+        assert msgspec.json.decode(control._outbox[0], type=bus.LiveEvent).at == 7
+        await redis.aclose()
+
+    asyncio.run(scenario())
+
+
+def test_dialogue_is_told_only_when_asked_for() -> None:
+    async def scenario() -> None:
+        redis = fakeredis.FakeAsyncRedis()
+        said = events.AsrFinal(timestamp=1, track_id="t", index=0, start_time=0, end_time=1, text="秘密")
+        quiet = Control(redis, BriefingsTwin(), "p1", lambda uuid, hint: None)
+        open_one = Control(redis, BriefingsTwin(), "p1", lambda uuid, hint: None, with_speech=True)
+        quiet.tell("u", said)
+        open_one.tell("u", said)
+        assert "秘密".encode() not in quiet._outbox[0]
+        assert "秘密".encode() in open_one._outbox[0]
+        await redis.aclose()
+
+    asyncio.run(scenario())
+
+
+def test_a_stop_said_while_redis_was_away_is_found_when_it_is_back() -> None:
+    async def scenario() -> None:
+        server = fakeredis.FakeServer()
+        server.connected = False
+        redis = fakeredis.FakeAsyncRedis(server=server)
+        briefings = BriefingsTwin()
+        briefings.known["call-1"] = briefing_of(1, stop_asked=True)
+        heard: list[tuple[str, str]] = []
+        control = Control(redis, briefings, "p1", lambda uuid, hint: heard.append((uuid, hint.type)))
+        control.watch(uuid_of(1))
+        running = asyncio.ensure_future(control.run())
+        await asyncio.sleep(0.05)
+        assert not control.connected
+        server.connected = True
+        await until(lambda: heard)
+        assert heard == [(uuid_of(1), "stopped")]
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await redis.aclose()
+
+    asyncio.run(scenario())
