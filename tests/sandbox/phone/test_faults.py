@@ -231,6 +231,6 @@ def test_faults_befall_their_share_of_the_calls_and_the_same_ones_every_time() -
         chosen.append([answer["clientMutationId"] != "mine" for answer in answers])
 
     for _ in range(2):
-        with_robot(scenario, people={"default": "silent"}, faults=Faults(wrong_echo=True, share=0.5))
+        with_robot(scenario, people={"default": "absent"}, faults=Faults(wrong_echo=True, share=0.5))
     assert chosen[0] == chosen[1]
     assert 10 < sum(chosen[0]) < 50
