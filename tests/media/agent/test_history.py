@@ -1,0 +1,55 @@
+"""What a model is told of the past."""
+
+from __future__ import annotations
+
+from media.agent.chat import ToolCall
+from media.agent.history import MAX_MESSAGES, History
+
+CALL = ToolCall("c1", "hang_up", "{}")
+
+
+def shown(history: History) -> list[tuple[str, str]]:
+    return [(message["role"], message["content"]) for message in history.messages()]
+
+
+def test_the_prompt_comes_first_and_the_greeting_is_ours() -> None:
+    history = History("提示")
+    history.restart("您好")
+    history.restart("您好")
+    assert shown(history) == [("system", "提示"), ("assistant", "您好")]
+
+
+def test_a_cut_answer_keeps_what_was_heard_and_vanishes_if_nothing_was() -> None:
+    history = History("p")
+    message = history.add_ours("这是一句很长的话")
+    history.keep_heard(message, "这是一句")
+    assert shown(history)[-1] == ("assistant", "这是一句")
+    history.keep_heard(message, "")
+    assert shown(history) == [("system", "p")]
+
+
+def test_an_answer_with_tools_stays_since_their_results_need_it() -> None:
+    history = History("p")
+    message = history.add_ours("再见", [(CALL, "好")])
+    history.keep_heard(message, "")
+    assert [role for role, _ in shown(history)] == ["system", "assistant", "tool"]
+    assert history.messages()[1]["tool_calls"][0]["id"] == history.messages()[2]["tool_call_id"] == "c1"
+
+
+def test_a_turn_taken_back_takes_its_answer_along() -> None:
+    history = History("p")
+    history.restart("您好")
+    history.add_turn("我想")
+    history.add_ours("什么？")
+    history.rewind()
+    assert shown(history) == [("system", "p"), ("assistant", "您好")]
+
+
+def test_the_past_is_bounded_and_never_begins_with_half_a_turn() -> None:
+    history = History("p")
+    for number in range(MAX_MESSAGES):
+        history.add_turn(f"u{number}")
+        history.add_ours("好", [(CALL, "好")])
+    messages = history.messages()
+    assert len(messages) <= MAX_MESSAGES + 4
+    assert messages[1]["role"] == "user"
