@@ -84,7 +84,7 @@ class Row(NamedTuple):
 
     name: str
     run: Callable[[], None]
-    count: int
+    handled: int
     floor: str = ""
 
 
@@ -119,7 +119,7 @@ def bare_copy(engine: Engine) -> None:
         f"{t.ticketNo}\t{t.phone}\t{t.phone}\t{t.username}\t{t.ticketType}\t{t.ticketContent}\t\\\\x{'00' * 16}\tpending\t{times}"
         for t in _decode(batch_body_of_thread())
     ]
-    with writing(engine) as connection, connection.connection.cursor() as cursor:
+    with writing(engine) as connection, contextlib.closing(connection.connection.cursor()) as cursor:
         cursor.copy_expert(_COPY, io.BytesIO("".join(lines).encode()), 1 << 20)
 
 
@@ -279,7 +279,7 @@ def measure(engine: Engine, rows: list[Row], rounds: int) -> dict[str, list[floa
             started = time.perf_counter()
             row.run()
             if number:
-                rates[row.name].append(row.count / (time.perf_counter() - started))
+                rates[row.name].append(row.handled / (time.perf_counter() - started))
     return rates
 
 

@@ -47,15 +47,22 @@ def test_files_beside_the_pages_are_not_served(client: FlaskClient) -> None:
 def test_the_document_is_openapi_3_0_3_and_covers_every_route(client: FlaskClient, app: Flask) -> None:
     document = client.get("/docs/openapi.json").json
     assert document["openapi"] == "3.0.3"
-    assert set(document["paths"]) == {
+    served = set()
+    for rule in app.url_map.iter_rules():
+        page = rule.endpoint.startswith(("pages.", "api-docs."))
+        if not page and not rule.endpoint.endswith("_alias"):
+            path = re.sub(r"<(?:[^:>]+:)?([^>]+)>", r"{\1}", rule.rule)
+            served |= {(path, method.lower()) for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}}
+    methods = ("get", "post", "put", "patch", "delete")
+    documented = {(path, name) for path, item in document["paths"].items() for name in item if name in methods}
+    assert documented == served
+    assert {path for path, _ in documented} >= {
         "/api/aicall/createTasks",
         "/api/aicall/calltask/list",
         "/api/aicall/stopTasks",
         "/api/aicall/records/list",
         "/recordings/files",
         "/api/phone/events",
-        "/api/v1/tasks/{batch_id}",
-        "/api/v1/calls/{uuid}",
         "/api/v1/stats",
         "/healthz",
         "/readyz",
@@ -96,7 +103,7 @@ def test_the_documented_examples_are_answered_with_success(client: FlaskClient) 
     tried = []
     for path, methods in document["paths"].items():
         body = methods.get("post", {}).get("requestBody")
-        if body:
+        if body and not path.startswith("/api/v1/"):
             answer = client.post(path, json=body["content"]["application/json"]["example"]).json
             tried.append((path, answer["code"]))
     assert tried == [
