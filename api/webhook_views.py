@@ -22,7 +22,7 @@ from shared.targets import find_addresses, parse_target, system_lookup
 
 WEBHOOKS_PATH = "/api/v1/webhooks"
 _ENDPOINT = f"{WEBHOOKS_PATH}/<int(max={MAX_LONG}):webhook_id>"
-_DELIVERY = f"{WEBHOOKS_PATH}/deliveries/<uuid:delivery_id>"
+_DELIVERY = f"{WEBHOOKS_PATH}/deliveries/<string(maxlength=100):delivery_id>"
 
 log = logging.getLogger(__name__)
 
@@ -85,21 +85,21 @@ def list_deliveries() -> Response:
     return answer({"rows": [webhooks.shown_delivery(row, at.settings.timezone) for row in found]})
 
 
-def show_delivery(delivery_id: object) -> Response:
+def show_delivery(delivery_id: str) -> Response:
     """One delivery."""
     at = house()
     with reading(at.engine) as connection:
-        row = webhooks.find_delivery(connection, str(delivery_id))
+        row = webhooks.find_delivery(connection, delivery_id)
     if row is None:
         abort(404, f"no delivery {delivery_id}")
     return answer(webhooks.shown_delivery(row, at.settings.timezone))
 
 
-def replay_delivery(delivery_id: object) -> Response:
+def replay_delivery(delivery_id: str) -> Response:
     """Sends a delivery again, whatever became of it."""
     at = house()
     try:
-        row = write(at.engine, lambda connection: webhooks.replay(connection, str(delivery_id), at.clock.now_ms()))
+        row = write(at.engine, lambda connection: webhooks.replay(connection, delivery_id, at.clock.now_ms()))
     except WebhookConflict as error:
         abort(409, str(error))
     if row is None:

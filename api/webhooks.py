@@ -115,6 +115,8 @@ def page_of(query: DeliveryQuery) -> Select[Any]:
 
 
 def find_delivery(connection: Connection, delivery_id: str) -> RowMapping | None:
+    if "\0" in delivery_id:  # PostgreSQL takes no such text, not even to look for
+        return None
     query = select(webhook_deliveries).where(_deliveries.id == delivery_id)
     return connection.execute(query).mappings().one_or_none()
 

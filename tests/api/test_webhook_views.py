@@ -210,6 +210,8 @@ def test_a_test_is_put_in_the_queue(client: FlaskClient, rung: Any) -> None:
         ("get", f"{PATH}/deliveries/{MISSING}"),
         ("post", f"{PATH}/deliveries/{MISSING}/replay"),
         ("get", f"{PATH}/deliveries/x"),
+        ("get", f"{PATH}/deliveries/a%00b"),
+        ("post", f"{PATH}/deliveries/a%00b/replay"),
         ("delete", f"{PATH}/9"),
         ("post", f"{PATH}/9/test"),
         ("delete", f"{PATH}/99999999999999999999"),
