@@ -127,9 +127,12 @@ _INSERT = """INSERT INTO calls (uuid, batch_id, call_type, state, caller, number
     VALUES ({0}, {0}, '02', 'queued', {0}, {0}, {0}, {0}, {0}, {0}) ON CONFLICT DO NOTHING"""
 _QUEUE = "UPDATE tasks SET state = 'queued', state_at = {0}, due_at = NULL, caller = {0} WHERE batch_id IN ({1})"
 _READ = """SELECT calls.*, tasks.* FROM calls JOIN tasks ON calls.batch_id = tasks.batch_id WHERE calls.uuid = {0}"""
-_DIALING = "UPDATE calls SET state = 'dialing', dialing_at = {0}, deadline_at = {0} WHERE uuid = {0}"
-_TASK = "UPDATE tasks SET state = 'dialing', state_at = {0} WHERE batch_id = {0}"
-_RINGING = "UPDATE calls SET state = 'ringing', call_id = {0}, deadline_at = {0} WHERE uuid = {0}"
+_DIALING = """UPDATE calls SET state = 'dialing', dialing_at = {0}, deadline_at = {0}
+    WHERE uuid = {0} AND state = 'queued' AND call_id = '' AND stop_asked = false"""
+_TASK = """UPDATE tasks SET state = 'dialing', state_at = {0}
+    WHERE batch_id = {0} AND state = 'queued' AND stop_requested_at IS NULL"""
+_RINGING = """UPDATE calls SET state = 'ringing', call_id = {0}, deadline_at = {0}
+    WHERE uuid = {0} AND state = 'dialing' AND call_id = '' AND stop_asked = false"""
 
 
 class Connection(Protocol):
@@ -147,7 +150,6 @@ class Bare:
         self._postgresql = database_url.startswith("postgresql")
         self._database_url = database_url
         self._phone = urlsplit(phone_url)
-        self._lock = " FOR UPDATE" if self._postgresql else ""
         self._turn = contextlib.nullcontext() if self._postgresql else threading.Lock()
 
     def run(self, threads: int) -> None:
@@ -211,15 +213,11 @@ class Bare:
         cursor.fetchall()
         connection.commit()
         with self._turn:
-            cursor.execute(self._sql(_READ) + self._lock, (uuid,))
-            cursor.fetchall()
             cursor.execute(self._sql(_DIALING), (NOW, NOW, uuid))
             cursor.execute(self._sql(_TASK), (NOW, batch_id))
             connection.commit()
         call_id = self._startcall(uuid, number)
         with self._turn:
-            cursor.execute(self._sql(_READ) + self._lock, (uuid,))
-            cursor.fetchall()
             cursor.execute(self._sql(_RINGING), (call_id, NOW, uuid))
             connection.commit()
 

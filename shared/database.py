@@ -31,10 +31,11 @@ STATEMENT_TIMEOUT_MS = 30_000
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
-def open_engine(url: str, *, pool_size: int = POOL_SIZE) -> Engine:
+def open_engine(url: str, *, pool_size: int = POOL_SIZE, ping: bool = True) -> Engine:
     """An engine for ``url`` (sqlite:/// or postgresql://), set up so that ``writing`` and ``reading`` hold what they promise.
 
-    Its errors do not show parameters: they would carry phone numbers and tickets into logs.
+    Its errors do not show parameters: they would carry phone numbers and tickets into logs. ``ping``: a connection is
+    tried before it is lent; who repeats a transaction that lost its connection can do without that round trip.
     """
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
@@ -45,7 +46,7 @@ def open_engine(url: str, *, pool_size: int = POOL_SIZE) -> Engine:
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=CONNECT_TIMEOUT_SECONDS,
-        pool_pre_ping=True,
+        pool_pre_ping=ping,
         hide_parameters=True,
         connect_args={"connect_timeout": CONNECT_TIMEOUT_SECONDS, "options": options, "application_name": "waihu"},
     )

@@ -7,12 +7,14 @@ preceded. Whatever happens after it, the row is never queued again.
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 from sqlalchemy import Connection
 
 from shared.errors import OutcomeUnknown, Refused, Unplaced
 from shared.lifecycle import (
     CallState,
+    Effects,
     Fact,
     Placed,
     StopAsked,
@@ -29,15 +31,15 @@ from workers.effects import carry_out, ring_dispatch
 from workers.gates import Candidate, Closed, Remedy
 from workers.house import House
 from workers.room import NoLease, NoTurn, RoomShut
-from workers.store import Change, Held
+from workers.store import Change, Held, Overtaken
 from workers.transitions import place, tell
 
 log = logging.getLogger(__name__)
 
 
-def dial(house: House, uuid: str) -> None:
-    """Dials the call if it still waits for that, in this thread or in one that dials already."""
-    house.dials.run(uuid, lambda waiting: _dial(house, waiting))
+def dial(house: House, *uuids: str) -> None:
+    """Dials these calls if they still wait for that, in this thread or in those that dial already."""
+    house.dials.run(uuids, lambda uuid: _dial(house, uuid))
 
 
 def _dial(house: House, uuid: str) -> None:
@@ -51,13 +53,13 @@ def _dial(house: House, uuid: str) -> None:
         return
     if not _take_turn(house, held):
         return
-    change = house.commit(lambda connection: _commit_dialing(connection, house, uuid))
+    change = _commit_dialing(house, held)
     if change is None:
         return
     if change.call.state is not CallState.DIALING:
         carry_out(house, change)
         return
-    place(house, uuid, _startcall(house, held))
+    place(house, replace(held, call=change.call, task=change.task), _startcall(house, held))
 
 
 def _closed(house: House, held: Held) -> Closed | None:
@@ -90,8 +92,26 @@ def _take_turn(house: House, held: Held) -> bool:
     return True
 
 
-def _commit_dialing(connection: Connection, house: House, uuid: str) -> Change | None:
-    """The call as dialing, if it is still queued and no stop was asked; both under the lock of its rows."""
+def _commit_dialing(house: House, held: Held) -> Change | None:
+    """The call as dialing, if it is still queued and no stop was asked; None if it is in other hands already."""
+    try:
+        return house.commit(lambda connection: _swap_to_dialing(connection, house, held))
+    except Overtaken:
+        return house.commit(lambda connection: _dialing_or_not(connection, house, held.call.uuid))
+
+
+def _swap_to_dialing(connection: Connection, house: House, held: Held) -> Change:
+    """One conditional update of the call and one of its task: whoever else wanted either row loses or has won."""
+    task, now = held.task, house.clock.now_ms()
+    if task is None or task.state is not TaskState.QUEUED or task.stop_requested_at is not None:
+        raise Overtaken
+    call = dialing(held.call, now, house.policy)
+    store.swap(connection, held, call, follow(task, call), now)
+    return Change(held, call, follow(task, call), Effects())
+
+
+def _dialing_or_not(connection: Connection, house: House, uuid: str) -> Change | None:
+    """Why the swap failed: under the lock of both rows, the stop is obeyed, or the call sent back."""
     held = store.hold(connection, uuid=uuid)
     if held is None or held.call.state is not CallState.QUEUED:
         return None

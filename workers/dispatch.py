@@ -16,7 +16,7 @@ from shared.lifecycle import QUEUED_WAIT_MS, CallState, Task, TaskState, expired
 from shared.schema import calls, tasks
 from workers import store
 from workers.gates import Candidate, Closed, Remedy
-from workers.house import House
+from workers.house import CONCURRENCY, House
 from workers.leases import rebuild_room
 from workers.room import Lease, RoomShut
 
@@ -24,6 +24,8 @@ CLAIM = 100
 """Tasks of one claim: 74,000 rows a second at 100, 16,000 at 10 (facts, claims with SKIP LOCKED); locks stay short."""
 ROUNDS = 20
 """Claims of one dispatch, so that it ends; it rings for another if there may be more."""
+LARGEST_MESSAGE = 8
+"""Calls of one dial message: a message costs as much as half a dial, and several workers should share a claim."""
 HELD_BACK_MS = 60_000
 """Before a task that a gate made wait is looked at again."""
 
@@ -62,9 +64,15 @@ def _round(house: House) -> bool:
     finally:
         made = set(claim.leases)
         house.room.release(lease for lease in leases if lease not in made)
-    for lease in claim.leases:
-        house.bell.ring(DIAL, lease.uuid)
+    ring_dials(house, [lease.uuid for lease in claim.leases])
     return bool(claim.leases or claim.settled) and len(callers) == CLAIM
+
+
+def ring_dials(house: House, uuids: Sequence[str]) -> None:
+    """Rings for these calls: several in one message once there are enough messages to keep all threads busy."""
+    size = min(LARGEST_MESSAGE, max(1, len(uuids) // CONCURRENCY))
+    for first in range(0, len(uuids), size):
+        house.bell.ring(DIAL, *uuids[first : first + size])
 
 
 def _take(house: House, callers: Sequence[str | None]) -> list[Lease]:

@@ -69,7 +69,8 @@ class House:
         self.clock: Clock = clock or SystemClock()
         self.pause = pause
         self.policy = policy(settings)
-        self.engine: Engine = open_engine(settings.database_url)
+        # No ping: ``commit`` repeats what met a dead connection, and so does the base of all tasks.
+        self.engine: Engine = open_engine(settings.database_url, ping=False)
         # SQLite has one writer at a time anyway; waiting in turn here is fairer and faster than polling its file lock.
         self._turn: AbstractContextManager[object] = (
             threading.Lock() if self.engine.dialect.name == "sqlite" else nullcontext()

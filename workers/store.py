@@ -111,6 +111,10 @@ class Change:
     effects: Effects
 
 
+class Overtaken(Exception):
+    """Somebody changed the call or its task since it was read; nothing of this transaction may stay."""
+
+
 def read(connection: Connection, *, uuid: str = "", call_id: str = "") -> Held | None:
     """The call with this uuid, or with the phone system's call id; not locked."""
     name, identity = _identified(uuid, call_id)
@@ -129,11 +133,17 @@ def hold(connection: Connection, *, uuid: str = "", call_id: str = "") -> Held |
 
 def advance(connection: Connection, held: Held, fact: Fact, policy: Policy) -> Change:
     """Applies ``fact`` to the held call, lets its task follow or settles it, and saves what changed."""
+    call, task, effects = outcome(held, fact, policy)
+    return save(connection, held, call, task, fact.at, effects)
+
+
+def outcome(held: Held, fact: Fact, policy: Policy) -> tuple[Call, Task | None, Effects]:
+    """What the lifecycle makes of ``fact``."""
     call, effects = apply(held.call, fact, policy)
     task = held.task
     if task is not None:
         task = follow(task, call) if effects.outcome is None else settle(task, effects.outcome, fact.at, policy)
-    return save(connection, held, call, task, fact.at, effects)
+    return call, task, effects
 
 
 def save(
@@ -146,6 +156,37 @@ def save(
     if task is not None and held.task is not None:
         save_task(connection, held.task, task, at)
     return Change(held, call, task, effects or Effects())
+
+
+def swap(connection: Connection, held: Held, call: Call, task: Task | None, at: int) -> None:
+    """As ``save``, of rows that were read without a lock: written only if they still stand as they did.
+
+    Raises Overtaken, and the transaction must be rolled back then. Compared is what every fact changes: the call's
+    state, its id and whether a stop was asked of it; the task's state, and the wish to stop it.
+    """
+    before = held.call
+    guards = {"state": before.state, "call_id": before.call_id, "stop_asked": before.stop_asked}
+    _swap(connection, calls.c.uuid, call.uuid, _differences(before, call, _CALL_FIELDS), guards)
+    if task is not None and held.task is not None:
+        values = _differences(held.task, task, _TASK_FIELDS)
+        if values:
+            values["state_at"] = at
+            _swap(connection, tasks.c.batch_id, task.batch_id, values, {"state": held.task.state}, unstopped=True)
+
+
+def _swap(
+    connection: Connection,
+    key: Column[Any],
+    identity: str | int,
+    values: dict[str, Any],
+    guards: dict[str, Any],
+    *,
+    unstopped: bool = False,
+) -> None:
+    statement = _swap_of(key, tuple(values), tuple(guards), unstopped)
+    named = {f"was_{name}": value for name, value in guards.items()}
+    if connection.execute(statement, values | named | {"identity": identity}).rowcount != 1:
+        raise Overtaken
 
 
 def save_task(connection: Connection, before: Task, after: Task, at: int) -> None:
@@ -185,6 +226,13 @@ def _update_of(key: Column[Any], names: tuple[str, ...]) -> Update:
     """Sets these columns of the row with this key."""
     statement = update(key.table).where(key == bindparam("identity"))
     return statement.values({name: bindparam(name) for name in names})
+
+
+@cache
+def _swap_of(key: Column[Any], names: tuple[str, ...], guards: tuple[str, ...], unstopped: bool) -> Update:
+    """As _update_of, if these columns are as they were, and a task was not asked to stop."""
+    statement = _update_of(key, names).where(*(key.table.c[name] == bindparam(f"was_{name}") for name in guards))
+    return statement.where(tasks.c.stop_requested_at.is_(None)) if unstopped else statement
 
 
 def _held(row: Row[*tuple[Any, ...]]) -> Held:

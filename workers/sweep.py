@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Row, and_, delete, exists, select
 from sqlalchemy.exc import DBAPIError
 
 from shared import bus
-from shared.doorbell import APPLY_EVENTS, DIAL, FINISH_CALL
+from shared.doorbell import APPLY_EVENTS, FINISH_CALL
 from shared.lifecycle import (
     CLOSE_AFTER_MS,
     LIVE_CALLS,
@@ -30,7 +30,7 @@ from shared.lifecycle import (
 )
 from shared.schema import calls, idempotency_keys, phone_events, tasks
 from workers import store
-from workers.dispatch import due_callers
+from workers.dispatch import due_callers, ring_dials
 from workers.effects import ring_dispatch
 from workers.events import mark_applied
 from workers.house import House
@@ -202,8 +202,7 @@ def lost_dials(house: House) -> None:
             .limit(MOST)
         ).scalars()
         found = list(uuids)
-    for uuid in found:
-        house.bell.ring(DIAL, uuid)
+    ring_dials(house, found)
 
 
 def mismatches(house: House) -> None:

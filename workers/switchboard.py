@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 
 from shared.errors import OutcomeUnknown, Unplaced
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 class Bulkhead:
-    """At most ``places`` dials at once. One more leaves its call here, and a dial that ends takes it up."""
+    """At most ``places`` dials at once. What finds no place waits here, and a dial that ends takes it up."""
 
     def __init__(self, places: int, waiting: int = WAITING_DIALS) -> None:
         self._places = places
@@ -33,23 +33,22 @@ class Bulkhead:
         self._busy = 0
         self._closing = False
 
-    def run(self, uuid: str, dial: Callable[[str], None]) -> None:
-        """Dials ``uuid`` now, and then whatever waits; or leaves it to a thread that already dials.
+    def run(self, uuids: Sequence[str], dial: Callable[[str], None]) -> None:
+        """Has ``uuids`` dialled: by this thread, with whatever waits, if there is a place, else by those that dial.
 
         A call that this process has in hand already is passed over. Raises the first error of ``dial``, once nothing
         waits any more.
         """
         with self._lock:
-            if uuid in self._known or self._closing:
-                return
-            if self._busy >= self._places:
-                if len(self._waiting) < self._most_waiting:
+            for uuid in uuids:
+                if uuid not in self._known and not self._closing and len(self._waiting) < self._most_waiting:
                     self._known.add(uuid)
                     self._waiting.append(uuid)
+            if not self._waiting or self._busy >= self._places:
                 return
-            self._known.add(uuid)
             self._busy += 1
-        self._work(uuid, dial)
+            first = self._waiting.popleft()
+        self._work(first, dial)
 
     def close(self) -> None:
         """From now on no waiting call is taken up: the process is about to leave, and the sweep finds them."""

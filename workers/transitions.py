@@ -13,7 +13,7 @@ from shared.lifecycle import Answered, CdrReceived, Fact, Placed, Started
 from workers import store
 from workers.effects import carry_out
 from workers.house import House
-from workers.store import Change, Held
+from workers.store import Change, Held, Overtaken
 
 log = logging.getLogger(__name__)
 
@@ -26,16 +26,33 @@ def tell(house: House, uuid: str, fact: Fact) -> Change | None:
     return change
 
 
-def place(house: House, uuid: str, fact: Fact) -> Change | None:
-    """As ``tell``, for facts that may carry a call id. One that another call has already cannot be this call's too.
+def place(house: House, held: Held, fact: Fact) -> Change | None:
+    """As ``tell``, of what startcall came to, for the call as it was committed before that.
 
-    The phone system's ids are unique by its document; should they ever not be, the call goes on without one.
+    A call id that another call has already cannot be this call's too: the phone system's ids are unique by its
+    document; should they ever not be, the call goes on without one.
     """
+    uuid = held.call.uuid
+    try:
+        change = house.commit(lambda connection: _advance_unlocked(connection, house, held, fact))
+    except (Overtaken, IntegrityError):  # an event or a stop was quicker, or the id is another call's
+        return _place_slowly(house, uuid, fact)
+    carry_out(house, change)
+    return change
+
+
+def _place_slowly(house: House, uuid: str, fact: Fact) -> Change | None:
     try:
         return tell(house, uuid, fact)
     except IntegrityError:
         log.exception("the phone system gave two calls one id; this call goes on without", extra={"uuid": uuid})
         return tell(house, uuid, nameless(fact))
+
+
+def _advance_unlocked(connection: Connection, house: House, held: Held, fact: Fact) -> Change:
+    call, task, effects = store.outcome(held, fact, house.policy)
+    store.swap(connection, held, call, task, fact.at)
+    return Change(held, call, task, effects)
 
 
 def nameless(fact: Fact) -> Fact:

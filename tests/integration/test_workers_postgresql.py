@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import redis
-from sqlalchemy import select
+from sqlalchemy import create_engine, select, text
 
 from shared.clock import FakeClock
 from shared.doorbell import DIAL
@@ -20,7 +20,9 @@ from tests.workers.twins import CALLER, START_MS, Office, PhoneTwin, cdr, runnin
 from workers import store
 from workers.dial import dial
 from workers.dispatch import dispatch
+from workers.errands import Errand
 from workers.events import apply_events, stop_calls
+from workers.house import Household
 from workers.room import LEASES_KEY
 from workers.sweep import sweep
 
@@ -120,6 +122,35 @@ def test_a_call_dialled_by_two_workers_at_once_rings_once(open_office: Callable[
         together(*[partial(dial, office.house, uuid) for office in offices])
     assert set(offices[0].phone.rings.values()) == {1}
     assert len(offices[0].phone.rings) == 30
+
+
+def cut_all_connections(office: Office) -> None:
+    """As a database that restarts does."""
+    engine = create_engine(office.house.engine.url)
+    with engine.connect() as connection:
+        others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'waihu'"
+        connection.execute(text(others))
+    engine.dispose()
+
+
+def test_connections_cut_at_any_step_lose_nothing(open_office: Callable[..., Office]) -> None:
+    office = open_office()
+    household = Household(lambda: office.house)
+    dials, dispatches = Errand("dial", dial, household), Errand("dispatch", dispatch, household)
+    batch_id = office.ticket("13800000001")
+    cut_all_connections(office)
+    dispatches.run()
+    [call] = office.calls(batch_id)
+
+    def cut(uuid: str) -> str:
+        cut_all_connections(office)
+        return f"call-{uuid}"
+
+    office.phone.answers = [cut]
+    cut_all_connections(office)
+    dials.run(call.uuid)
+    assert (office.call(call.uuid).state, office.call(call.uuid).call_id) == ("ringing", f"call-{call.uuid}")
+    assert office.phone.rings == {call.uuid: 1}
 
 
 def test_a_stop_raced_with_dialling_is_never_followed_by_a_startcall(open_office: Callable[..., Office]) -> None:

@@ -19,12 +19,12 @@ def test_a_dial_beyond_the_places_is_taken_up_by_one_that_ends() -> None:
     def dial(uuid: str) -> None:
         if uuid == "a":
             for other in ("b", "c", "b"):
-                bulkhead.run(other, dial)
+                bulkhead.run([other], dial)
         seen.append(uuid)
 
-    bulkhead.run("a", dial)
+    bulkhead.run(["a"], dial)
     assert seen == ["a", "b", "c"]
-    bulkhead.run("b", dial)
+    bulkhead.run(["b"], dial)
     assert seen == ["a", "b", "c", "b"]
 
 
@@ -33,9 +33,9 @@ def test_one_call_is_never_dialled_twice_at_once() -> None:
 
     def dial(uuid: str) -> None:
         seen.append(uuid)
-        bulkhead.run(uuid, dial)
+        bulkhead.run([uuid], dial)
 
-    bulkhead.run("a", dial)
+    bulkhead.run(["a"], dial)
     assert seen == ["a"]
 
 
@@ -44,13 +44,13 @@ def test_what_finds_no_place_to_wait_is_left_to_the_sweep() -> None:
 
     def dial(uuid: str) -> None:
         if uuid == "a":
-            bulkhead.run("b", dial)
-            bulkhead.run("c", dial)
+            bulkhead.run(["b"], dial)
+            bulkhead.run(["c"], dial)
         seen.append(uuid)
 
-    bulkhead.run("a", dial)
+    bulkhead.run(["a"], dial)
     assert seen == ["a", "b"]
-    bulkhead.run("c", dial)
+    bulkhead.run(["c"], dial)
     assert seen == ["a", "b", "c"]
 
 
@@ -60,13 +60,13 @@ def test_an_error_leaves_no_waiting_call_behind_and_is_raised_in_the_end() -> No
     def dial(uuid: str) -> None:
         seen.append(uuid)
         if uuid == "a":
-            bulkhead.run("b", dial)
+            bulkhead.run(["b"], dial)
             raise ValueError(uuid)
 
     with pytest.raises(ValueError, match="a"):
-        bulkhead.run("a", dial)
+        bulkhead.run(["a"], dial)
     assert seen == ["a", "b"]
-    bulkhead.run("c", dial)
+    bulkhead.run(["c"], dial)
     assert seen == ["a", "b", "c"]
 
 
@@ -78,19 +78,19 @@ def test_a_killed_dial_gives_its_place_back() -> None:
 
     for _ in range(2):
         with pytest.raises(SystemExit):
-            bulkhead.run("a", killed)
+            bulkhead.run(["a"], killed)
 
 
 def test_a_process_that_leaves_takes_up_nothing_more() -> None:
     bulkhead, seen = Bulkhead(1), []
 
     def dial(uuid: str) -> None:
-        bulkhead.run("b", dial)
+        bulkhead.run(["b"], dial)
         bulkhead.close()
         seen.append(uuid)
 
-    bulkhead.run("a", dial)
-    bulkhead.run("c", dial)
+    bulkhead.run(["a"], dial)
+    bulkhead.run(["c"], dial)
     assert seen == ["a"]
 
 
@@ -109,7 +109,7 @@ def test_many_threads_never_exceed_the_places_and_lose_nothing() -> None:
             busy -= 1
 
     with ThreadPoolExecutor(12) as pool:
-        for future in [pool.submit(bulkhead.run, str(index), dial) for index in range(500)]:
+        for future in [pool.submit(bulkhead.run, [str(index)], dial) for index in range(500)]:
             future.result(30)
     assert sorted(seen, key=int) == [str(index) for index in range(500)]
     assert most <= 3

@@ -93,8 +93,8 @@ class BellTwin:
         return self.ring(name, list(ids))
 
     def take(self, name: str) -> list[Any]:
-        """The first arguments of all messages of this kind, which are forgotten."""
-        found = [args[0] if args else None for rung, args in self.rung if rung == name]
+        """The arguments of all messages of this kind, which are forgotten; None for a message without any."""
+        found = [arg for rung, args in self.rung if rung == name for arg in args or (None,)]
         self.rung = [(rung, args) for rung, args in self.rung if rung != name]
         return found
 
