@@ -12,8 +12,12 @@ from typing import Any
 
 import numpy as np
 
-LONGEST_GAPS_MS = 200.0
-"""Silence torn into our speech, in one whole call: an ear forgives a frame or two; a machine of two busy cores stalls."""
+LONGEST_GAPS_MS = 400.0
+"""Silence torn into our speech, in one whole call: what a machine of two busy cores that stalls now and then may cost."""
+GAP_CHARACTERS = 3
+"""What one gap or one damaged word may cost the ear in characters: the word it falls into and those beside it."""
+CUT_CHARACTERS = 3
+"""Of an interrupted sentence, by which transcript and ear may differ: a word that was begun."""
 LOUDEST_DBFS, QUIETEST_DBFS = -10.0, -40.0
 """Average level of our voice as the callee hears it."""
 MOST_DAMAGED_WORDS = 3
@@ -127,15 +131,14 @@ def _voice_arrived_whole(outcome: Outcome) -> str:
     level = heard["level_dbfs"]
     if level is not None and not QUIETEST_DBFS < level < LOUDEST_DBFS:
         return f"our voice came at {level} dBFS"
-    damaged = damaged_words(heard)
-    return f"{damaged} words came through damaged" if damaged > MOST_DAMAGED_WORDS else ""
+    return ""
 
 
 def _transcript_is_what_was_heard(outcome: Outcome) -> str:
-    """Word for word and in order, but for damaged words and, where a sentence was cut, one that was begun."""
+    """Word for word and in order, but for what gaps cost and, where a sentence was cut, a word that was begun."""
     heard, told = plain(outcome.heard.get("text", "")), plain("".join(outcome.assistant))
     cuts = 1 + len(outcome.barge_ins("interruption", "murmur", "cough"))
-    allowed = damaged_words(outcome.heard) + CUT_CHARACTERS * cuts
+    allowed = torn_characters(outcome.heard) + CUT_CHARACTERS * cuts
     blocks = SequenceMatcher(None, told, heard, autojunk=False).get_matching_blocks()
     shared = sum(block.size for block in blocks)
     differing = max(len(told), len(heard)) - shared
@@ -209,11 +212,11 @@ def _ended_by(party: str) -> Test:
 
 
 def _content_was_heard(outcome: Outcome) -> str:
-    """The ticket's content reached the callee's ear, every word but damaged ones in its place."""
+    """The ticket's content reached the callee's ear, every word but torn ones in its place."""
     content, heard = plain(outcome.task["ticketContent"]), plain(outcome.heard.get("text", ""))
     blocks = SequenceMatcher(None, content, heard, autojunk=False).get_matching_blocks()
     missing = len(content) - sum(block.size for block in blocks)
-    return "" if missing <= damaged_words(outcome.heard) else "the ticket's content did not reach the callee whole"
+    return "" if missing <= torn_characters(outcome.heard) else "the ticket's content did not reach the callee whole"
 
 
 def _gave_way(outcome: Outcome) -> str:
@@ -269,9 +272,10 @@ def plain(text: str) -> str:
     return re.sub(r"[\W_]+", "", text)
 
 
-def damaged_words(heard: Mapping[str, Any]) -> int:
-    """Words of ours that the callee could not make out."""
-    return sum(word["lost"] for word in heard["words"])
+def torn_characters(heard: Mapping[str, Any]) -> int:
+    """How many characters of ours the callee's ear may have lost to gaps; 0 if the line was clean."""
+    damaged = sum(word["lost"] for word in heard["words"])
+    return GAP_CHARACTERS * int(damaged + heard["gaps"]["count"])
 
 
 def level_dbfs(samples: np.ndarray[Any, Any]) -> float:
