@@ -60,7 +60,9 @@ class Settings:
     max_calls: int = _setting("200", values.positive, "calls at once, over all numbers")
     media_capacity: int = _setting("200", values.positive, "calls at once in one media process")
     call_window: str = _setting(
-        "", str.strip, "hours in which customers may be called, such as 09:00-12:00,14:00-20:00; empty: always"
+        "",
+        str.strip,
+        "hours in which customers may be called, such as Mon-Fri 09:00-12:00,14:00-20:00; Sat 10:00-16:00; empty: always",
     )
     ring_timeout: float = _setting("60s", values.duration, "how long a phone may ring")
     max_call_seconds: float = _setting("600", values.duration, "longest conversation")
@@ -116,10 +118,16 @@ class Settings:
         "retries of some ticket types, such as 活动通知*: no_answer=10m,1h; refused=1m | 回访: no_answer=",
     )
     caller_health: str = _setting(
-        "calls=50,drop=0.5,rest=30m", str.strip, "a caller number rests when its answer rate falls so far; empty: never"
+        "calls=50,drop=0.5,rest=30m",
+        str.strip,
+        "a caller number rests when its answer rate falls so far; empty: never",
+        empty_counts=True,
     )
     breaker: str = _setting(
-        "failures=5,within=30s,rest=15s", str.strip, "when the phone system is left alone; empty: never"
+        "failures=5,within=30s,rest=15s",
+        str.strip,
+        "when the phone system is left alone; empty: never",
+        empty_counts=True,
     )
     webhook_private: bool = _setting("0", values.boolean, "let webhooks reach private and loopback addresses")
     rate_limit: str = _setting("", str.strip, "requests a minute and key; empty: no limit")
@@ -155,7 +163,7 @@ class Settings:
 def load(environment: Mapping[str, str] | None = None, directory: Path | None = None) -> Settings:
     """Settings from ``environment`` (default: the process's), then ``.env`` in ``directory`` (default: the current one).
 
-    An empty value counts as not set, and hides one in ``.env``; only for the ``RETRY_`` settings it means "none".
+    An empty value counts as not set, and hides one in ``.env``; only where "empty" is a value of its own it means "none".
     Raises SettingsError that names every unknown and malformed setting at once, with the nearest right name.
     """
     base = directory or Path.cwd()

@@ -99,6 +99,15 @@ def _caller(text: str) -> Caller:
     return Caller(number, positive(values.get("concurrency", "30")), cps, daily)
 
 
+def assignments(text: str, names: tuple[str, ...]) -> dict[str, str]:
+    """``failures=5,within=30s`` by name; each of ``names`` exactly once. Raises ValueError."""
+    pairs = [part.partition("=") for part in text.split(",")]
+    values = {name.strip(): value.strip() for name, _, value in pairs}
+    if len(pairs) != len(names) or set(values) != set(names):
+        raise ValueError(f"expected {','.join(f'{name}=…' for name in names)}, got {text.strip()[:60]!r}")
+    return values
+
+
 def listen(text: str) -> tuple[str, int]:
     host, _, port = text.strip().rpartition(":")
     if not host or not _WHOLE.fullmatch(port) or not 0 < int(port) < 65536:
