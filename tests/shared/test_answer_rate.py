@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
+
 from shared.answer_rate import HealthRule, Slump, judge, parse_health
 
 RULE = HealthRule(calls=50, drop=0.5, rest_ms=1_800_000)
