@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -54,20 +54,16 @@ def find(connection: Connection, tickets: Sequence[CheckedTicket]) -> list[Known
     return [Known(row[0], row[1], bytes(row[2]), row[3] not in FINAL_TASKS, row[4]) for row in rows]
 
 
-def plan(tickets: Sequence[CheckedTicket], known: Iterable[Known], since: int) -> Plan:
+def plan(tickets: Sequence[CheckedTicket], known: Sequence[Known], since: int) -> Plan:
     """Settles a batch, ticket by ticket in order.
 
     A ticket with the same body as a task that is live, or was created after ``since``, is that task; one whose
     ticketNo belongs to a live task with another body, or stood earlier in the batch with another body, is an error.
     Raises ParameterError that names every such ticket.
     """
-    same: dict[tuple[str, bytes], int] = {}
-    live: dict[str, int] = {}
-    for task in sorted(known, key=lambda task: (task.live, task.created_at)):
-        if task.live or task.created_at > since:
-            same[task.ticket_no, task.digest] = task.batch_id
-        if task.live:
-            live[task.ticket_no] = task.batch_id
+    if not known and len({ticket.ticket.ticket_no for ticket in tickets}) == len(tickets):
+        return Plan([(None, index) for index in range(len(tickets))], list(tickets))
+    same, live = _existing(known, since)
     earlier: dict[str, int] = {}
     made, problems = Plan(), []
     fresh_of: dict[tuple[str, bytes], int] = {}
@@ -89,6 +85,18 @@ def plan(tickets: Sequence[CheckedTicket], known: Iterable[Known], since: int) -
     if problems:
         raise ParameterError(problems)
     return made
+
+
+def _existing(known: Sequence[Known], since: int) -> tuple[dict[tuple[str, bytes], int], dict[str, int]]:
+    """The task that each ticketNo and digest repeats, the live one or else the newest; and the live task of each ticketNo."""
+    same: dict[tuple[str, bytes], int] = {}
+    live: dict[str, int] = {}
+    for task in sorted(known, key=lambda task: (task.live, task.created_at)):
+        if task.live or task.created_at > since:
+            same[task.ticket_no, task.digest] = task.batch_id
+        if task.live:
+            live[task.ticket_no] = task.batch_id
+    return same, live
 
 
 def _conflict(index: int, holder: str) -> FieldProblem:
