@@ -91,6 +91,9 @@ _INTENTS: tuple[tuple[str, re.Pattern[str]], ...] = (
         ),
     ),
     ("not_heard", re.compile(r"听不(清|见|到)|没听(清|见|到|懂)|再说一[遍次]|你说什么|大声点|pardon|say again", re.I)),
+    ("where", re.compile(r"在哪|什么地方|哪个地方|地址|地点|怎么走|where", re.I)),
+    ("when", re.compile(r"几(点|号|时)|什么时候|什么时间|哪天|when", re.I)),
+    ("price", re.compile(r"多少钱|费用|收费|价格|how much", re.I)),
     (
         "who",
         re.compile(
@@ -119,6 +122,12 @@ _INTENTS: tuple[tuple[str, re.Pattern[str]], ...] = (
 _WHEN = re.compile(
     r"(今天|明天|后天|下周[一二三四五六日天]?)?(上午|中午|下午|晚上)?([一二三四五六七八九十两\d]+点半?)?"
 )
+_ABOUT = {
+    "where": re.compile(r"地[点址]|在.*?(店|馆|厅|营地|门诊|学校|医院|中心|大厦|路|号)"),
+    "when": re.compile(r"[今明后]天|周[一二三四五六日天末]|月底|月|号|上午|中午|下午|晚上|点"),
+    "price": re.compile(r"元|块|费用|免费"),
+}
+"""Which part of a ticket answers which question."""
 _OUTCOMES = {
     "do_not_call": ("do_not_call", "refused", "拒绝", "勿扰"),
     "wrong_person": ("wrong_number", "wrong_person", "错号", "非本人"),
@@ -202,7 +211,9 @@ def _answer(meant: str, said: str, spoken: Sequence[str], known: Facts) -> str:
             return "好的，感谢您的接听，祝您生活愉快，再见。"
         case "yes":
             return _continued(spoken, known)
-        case "question":
+        case "where" | "when" | "price" if told := _told(meant, known):
+            return f"{told}。请问还有其他问题吗？"
+        case "question" | "where" | "when" | "price":
             return "您的问题我已经记下，稍后由专员给您准确答复。请问还有其他问题吗？"
         case "statement":
             return "好的，您说的情况我已经记录下来。请问还有其他需要补充的吗？"
@@ -215,6 +226,12 @@ def _continued(spoken: Sequence[str], known: Facts) -> str:
         matter = f"关于{known.ticket}" if known.ticket else "您反映的问题"
         return f"好的。{matter}，请问现在的情况怎么样，解决了吗？"
     return "好的，已经为您登记。请问还有其他问题吗？"
+
+
+def _told(meant: str, known: Facts) -> str:
+    """The part of the ticket that answers a question; "" if none does."""
+    parts = [part.strip() for part in re.split(r"[，,。；;]", known.ticket)]
+    return next((part for part in parts if _ABOUT[meant].search(part)), "")
 
 
 def _when(said: str) -> str:

@@ -104,7 +104,11 @@ def test_arguments_follow_the_tools_own_schema() -> None:
         ("已经修好了", "yes"),
         ("还没有修好", "unsolved"),
         ("你是谁啊？", "who"),
-        ("你们什么时候来？", "question"),
+        ("你是哪里的？", "who"),
+        ("你们什么时候来？", "when"),
+        ("在哪里？", "where"),
+        ("多少钱？", "price"),
+        ("你们能不能派人来？", "question"),
         ("没听清，再说一遍", "not_heard"),
         ("你打错了", "wrong_person"),
         ("呃", "unclear"),
@@ -121,6 +125,21 @@ def test_it_comes_to_the_matter_then_asks_for_anything_else() -> None:
     assert "宽带无法上网" in first
     second = ask("解决了", "是的", first).content
     assert "其他问题" in second
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ("几点开始？", "七月十号开始"),
+        ("在哪里？", "地点在莫干山营地"),
+        ("多少钱？", "费用两千八百元"),
+        ("能退吗？", "专员"),
+    ],
+)
+def test_a_question_is_answered_from_the_ticket_if_it_tells(question: str, answer: str) -> None:
+    system = {"role": "system", "content": "工单内容：夏令营七月十号开始，地点在莫干山营地，费用两千八百元，含食宿。"}
+    spoken = {"role": "assistant", "content": "您好。"}
+    assert answer in reply([system, spoken, {"role": "user", "content": question}]).content
 
 
 def test_what_was_not_heard_is_said_again() -> None:
