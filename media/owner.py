@@ -43,6 +43,7 @@ class Owners:
         self._client = client
         self._process = process
         self._held: dict[str, tuple[int, Callable[[], None]]] = {}
+        self._away = False
         self._claim = client.register_script(_CLAIM)
         self._release = client.register_script(_RELEASE)
 
@@ -54,7 +55,7 @@ class Owners:
         try:
             await self._client.publish(bus.call_channel(uuid), hint)
         except (redis.RedisError, OSError) as error:
-            log.warning("a take-over was not told", extra={"uuid": uuid, "error": type(error).__name__})
+            self._note_away(error)
 
     def lost_to(self, uuid: str, part: int) -> None:
         """A hint: session ``part`` says that it took the call."""
@@ -88,11 +89,17 @@ class Owners:
         try:
             kept = await self._claim(keys=[bus.owner_key(uuid)], args=[self._value(held[0]), held[0], bus.OWNER_TTL_MS])
         except (redis.RedisError, OSError) as error:
-            log.warning("owner keys could not be renewed", extra={"error": type(error).__name__})
+            self._note_away(error)
             return False
+        self._away = False
         if not kept:
             self._lose(uuid)
         return True
+
+    def _note_away(self, error: Exception) -> None:
+        if not self._away:
+            log.warning("Redis is away; nobody is told who holds which call", extra={"error": type(error).__name__})
+        self._away = True
 
     def _lose(self, uuid: str) -> None:
         _, on_lost = self._held.pop(uuid)

@@ -32,6 +32,8 @@ from shared import recordings
 from shared.bus import Briefing
 from shared.clock import Clock
 
+TICK = 0.02
+"""Seconds between two ticks of the pacer."""
 SILENT_FRAME = memoryview(bytes(RATE // 50 * 2))
 
 log = logging.getLogger(__name__)
@@ -94,6 +96,7 @@ class Session:
         self._waiting_since = 0
         self._polite = self.timers.alarm(self._ending_soon)
         self._longest = self.timers.alarm(lambda: self.end("max_duration", "system"))
+        self._ticked_at = self.moments.epoch
         self.muted = False
         """Whether what we say is silenced."""
 
@@ -167,6 +170,13 @@ class Session:
         """Time has passed: sends what is due, and does what is due."""
         if self.over:
             return
+        self._ticked_at = now
+        self._send(now)
+        self.voice.look(now)
+        if now >= self.timers.next:
+            self.timers.run(now)
+
+    def _send(self, now: float) -> None:
         if self.leg.ready:
             frames = self.playout.take(now)
             if frames:
@@ -174,9 +184,6 @@ class Session:
                     frames = [SILENT_FRAME] * len(frames)
                 self.leg.send(frames)
                 self.recording.ours(self.playout.taken_at, frames)
-        self.voice.look(now)
-        if now >= self.timers.next:
-            self.timers.run(now)
 
     # --- the end ---
 
@@ -271,8 +278,10 @@ class Session:
         self._soon(self._send_now)
 
     def _send_now(self) -> None:
-        """A first frame does not wait for the next tick."""
-        self.frames_due(self.moments.now())
+        """A first frame does not wait for the next tick. It is reckoned as that tick's, so that those which follow are
+        due in the middle between two ticks and never at one."""
+        if not self.over:
+            self._send(max(self.moments.now(), self._ticked_at + TICK))
 
     # --- media.session.listening.ListeningHost ---
 

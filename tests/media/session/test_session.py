@@ -61,7 +61,7 @@ def test_auto_hangup_waits_until_the_end_was_heard() -> None:
     scene.leg.delay_ms = 0
     scene.session.start(scene.driver)
     scene.session.submit(Tts(text="再见", play_id="a", auto_hangup=True))
-    scene.run(0.36)
+    scene.run(0.38)
     assert len(scene.leg.sent) == 20, "all of it has left"
     assert not scene.session.over
     scene.run(0.1)

@@ -22,7 +22,7 @@ def test_a_text_is_heard_and_ends_when_its_last_sample_was_heard() -> None:
 def test_what_was_sent_but_not_yet_heard_does_not_end_the_track() -> None:
     scene = Scene()
     scene.session.submit(Tts(text="您", play_id="a"))
-    scene.run(0.16)
+    scene.run(0.18)
     assert len(scene.leg.sent) == 10, "the lead is ahead of the clock"
     assert not scene.of(events.TrackEnd)
     scene.run(0.1)
