@@ -9,9 +9,9 @@ meanwhile meets all of them alike. Medians are printed, as rates and as ratios t
 Why tickets go in by COPY. From a request's bytes to committed rows whose ids are known, 10,000 tickets at a time into a
 table with all its indexes, as shares of the floor (two cores of an AMD EPYC, PostgreSQL 15, fsync on, nine rounds):
 
-    COPY, ids drawn before in one query (api/insertion.py)    76 %
-    INSERT ... SELECT FROM json_to_recordset RETURNING        42 %
-    SQLAlchemy insertmanyvalues RETURNING                     17 %
+    COPY, ids drawn before in one query (api/insertion.py)    82 %
+    INSERT ... SELECT FROM json_to_recordset RETURNING        53 %
+    SQLAlchemy insertmanyvalues RETURNING                     18 %
 
 Keeping six indexes costs PostgreSQL most of the time in all of them. COPY adds the least to that, sends the fewest
 bytes, and needs no statement that grows with the batch. Drawing the ids first costs 5 ms; naming the sequence by
