@@ -39,6 +39,9 @@ TONE_SECONDS = 1.5
 """From the last word of a mailbox to our message: its tone lies in between."""
 MOST_SPEECH_FAILURES = 2
 """In a row; then the call is ended with a goodbye from the cache."""
+WORDLESS_MS = 500
+MOST_WORDLESS = 2
+"""Speech of so long without a word, so often in a row, is no cough: we do not hear what is said."""
 GREETINGS = 2
 """Times that the greeting is said when a hello ran into it."""
 _COURTESIES = {Intent.GOODBYE, Intent.THANKS, Intent.YES, Intent.NO, Intent.BACKCHANNEL, Intent.HELLO, Intent.OPT_OUT}
@@ -93,7 +96,8 @@ class Agent:
         self._reminders = 0
         self._speech_failures = 0
         self._deaf = False
-        self._deaf_turns = 0
+        self._wordless = 0
+        self._unheard_turns = 0
         self._revived = False
 
     def on_event(self, event: events.AnyEvent) -> None:
@@ -192,6 +196,10 @@ class Agent:
     def _customer_ended(self, event: events.Eou) -> None:
         self._customer_speaks = False
         said = event.text.strip()
+        if said:
+            self._wordless = self._unheard_turns = 0
+        elif event.end_time - event.start_time >= WORDLESS_MS:
+            self._wordless += 1
         found = set(intents(said))
         if self._phase is Phase.MAILBOX:
             self._wait.set(TONE_SECONDS, self._leave_message)
@@ -207,7 +215,7 @@ class Agent:
             self._take_turn(said, found)
         elif self._greeting_cut and self._greetings < GREETINGS:
             self._greet()
-        elif self._deaf:
+        elif self._deaf or self._wordless >= MOST_WORDLESS:
             self._cannot_hear()
         else:
             self._listen()
@@ -337,9 +345,9 @@ class Agent:
             self._deaf = True
 
     def _cannot_hear(self) -> None:
-        """Somebody speaks, and the recogniser is out of order."""
-        self._deaf_turns += 1
-        if self._deaf_turns > len(self._book.unclear.reprompts[:1]):
+        """Somebody speaks, and no words come of it: the recogniser hangs, or is out of order."""
+        self._unheard_turns += 1
+        if self._unheard_turns > len(self._book.unclear.reprompts[:1]):
             self._leave(self._book.unclear.goodbye, ("speech_failed", "asr"))
         else:
             self._say(self._text(self._book.unclear.reprompts[0]))

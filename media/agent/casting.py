@@ -73,7 +73,7 @@ class AgentCasting:
         """For a task of its own, as long as the process lives: has what every call may need synthesised before it is."""
         for book in self._playbooks:
             options = SynthesisOptions(speaker=book.voice, speed=book.speed, volume=book.volume)
-            await self._speech.keep_warm(book.constant_texts(), options)
+            await self._speech.keep_warm(book.constant_pieces(), options)
         log.info("prompts are ready", extra={"playbooks": len(self._playbooks)})
 
     async def close(self) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from media.agent.intents import Intent
+from media.agent.sentences import split
 from media.agent.templates import Text
 from media.turns import TurnRule
 from shared.errors import WaihuError
@@ -105,11 +106,14 @@ class Playbook:
     outcomes: tuple[str, ...]
     fallback: str
 
-    def constant_texts(self) -> Iterator[str]:
-        """What may be said in any call and is the same in all: worth synthesising before the first."""
+    def constant_pieces(self) -> Iterator[str]:
+        """What may be said in any call and is the same in all, in the pieces in which it is spoken: worth synthesising
+        before the first call. What is said when something fails comes first; ``apology`` is spoken by sessions, whole."""
+        if self.apology.constant:
+            yield self.apology.source.strip()
         for text in self._texts():
-            if text is not None and text.constant and text.source.strip():
-                yield text.source.strip()
+            if text is not None and text.constant:
+                yield from split(text.source.strip())
 
     def _texts(self) -> Iterator[Text | None]:
         yield from (

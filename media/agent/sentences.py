@@ -96,6 +96,12 @@ class SentenceSplitter:
         return length >= (SENTENCE_LENGTH if text[index] in _STRONG or text[index] in _LATIN_STRONG else CLAUSE_LENGTH)
 
 
+def split(text: str) -> list[str]:
+    """The pieces that a whole text is spoken in, those without anything to say left out."""
+    splitter = SentenceSplitter()
+    return [piece for piece in splitter.feed(text) + splitter.flush() if speakable(piece)]
+
+
 def speakable(piece: str) -> bool:
     """Whether there is anything in it to say: a letter, a digit, a character."""
     return any(character.isalnum() for character in piece)

@@ -35,6 +35,8 @@ RECONNECT_SECONDS = (0.1, 0.5, 1.5)
 """Pauses before each new try. As many failures in a row, without a result between them, and recognition is over."""
 RESULT_SECONDS = 3.0
 """From the end of speech to a result of any kind: normally below one; after three the stream hangs."""
+MOST_STALLS = 2
+"""Times that the same speech may bring no result, on connections of their own; then the service hangs altogether."""
 FINISH_SECONDS = 5.0
 """From finish-task to task-finished."""
 
@@ -104,21 +106,25 @@ class AliyunRecognizer:
 
     async def _persist(self) -> None:
         """One connection after another until all is recognised. Raises SpeechFailure when it cannot be."""
-        failures = 0
+        failures = stalls = 0
         while True:
             self._had_result = False
             try:
-                await self._converse()
+                await self._converse(stalled=stalls > 0)
                 return
             except SpeechFailure as failure:
                 failures = 1 if self._had_result else failures + 1
-                if not failure.retryable or failures > len(RECONNECT_SECONDS):
+                stalls = stalls + 1 if failure.code == "first_result" else 0
+                if not failure.retryable or failures > len(RECONNECT_SECONDS) or stalls >= MOST_STALLS:
                     raise
                 log.warning("recognition broke off, connecting again", extra={"code": failure.code, "try": failures})
             await asyncio.sleep(RECONNECT_SECONDS[failures - 1])
 
-    async def _converse(self) -> None:
-        """One connection, one task. Returns when the task finished; raises SpeechFailure otherwise."""
+    async def _converse(self, *, stalled: bool) -> None:
+        """One connection, one task. Returns when the task finished; raises SpeechFailure otherwise.
+
+        ``stalled``: no result came of what is sent again now, so that one is due soon.
+        """
         connection = await open_connection(self._options.endpoint, self._options.key)
         writer: asyncio.Task[None] | None = None
         self._cause = None
@@ -127,6 +133,8 @@ class AliyunRecognizer:
             self._sentence_id = None
             base_ms = self._backlog.rewind()
             self._connection = connection
+            if stalled:
+                self.expect_result()
             writer = asyncio.create_task(self._write(connection, task_id), name="aliyun-asr-writer")
             await self._listen(connection, base_ms)
             await connection.close()

@@ -272,10 +272,11 @@ def test_an_answer_after_a_reminder_starts_the_count_again() -> None:
     assert call.said[-1].startswith("您好，请问您还在听吗？")
 
 
-def test_noise_without_words_only_starts_the_wait_again() -> None:
+def test_a_cough_only_starts_the_wait_again() -> None:
     call = greeted()
-    call.wait(5.0)
-    call.speak("", 0.5)
+    for _ in range(3):
+        call.wait(5.0)
+        call.speak("", 0.4)
     call.wait(4.0)
     assert call.said == ["您好，请问是张三吗？"]
 
@@ -354,6 +355,18 @@ def test_a_deaf_recogniser_is_owned_up_to_and_the_call_ended() -> None:
     call.listen()
     assert call.over
     assert ("speech_failed", "asr") in call.tags
+
+
+def test_speech_that_never_becomes_words_is_owned_up_to_as_well() -> None:
+    call = greeted()
+    call.speak("", 1.0)
+    call.wait(1.0)
+    call.speak("", 1.0)
+    assert "没有听清" in call.listen()
+    call.wait(1.0)
+    call.speak("", 1.0)
+    call.listen()
+    assert call.over
 
 
 def test_a_recogniser_that_came_back_is_trusted_again() -> None:

@@ -219,10 +219,10 @@ def test_our_own_playbooks_are_without_a_mistake_and_serve_the_documents_ticket_
     assert books.serving("预约提醒").name == "预约提醒"
     assert books.serving("客服回访").kind == "llm"
     assert books.serving("whatever").default
-    assert len({text for book in books for text in book.constant_texts()}) > 20
+    assert len({text for book in books for text in book.constant_pieces()}) > 20
 
 
 def test_constant_texts_need_no_ticket() -> None:
-    texts = list(load_playbooks(PLAYBOOKS).named("活动通知").constant_texts())
+    texts = list(load_playbooks(PLAYBOOKS).named("活动通知").constant_pieces())
     assert "请问您到时候方便参加吗？" in texts
     assert not any("{{" in text for text in texts)

@@ -298,6 +298,32 @@ def test_speech_without_a_result_in_time_means_a_new_connection(monkeypatch: pyt
     run(scenario)
 
 
+def test_a_service_that_hangs_on_every_connection_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(aliyun_asr, "RESULT_SECONDS", 0.05)
+
+    async def scenario() -> None:
+        hanging = asyncio.Event()
+
+        async def hangs(peer: Peer) -> None:
+            await peer.started()
+            await peer.socket.recv()
+            hanging.set()
+            await peer.socket.wait_closed()
+
+        async with scripted(hangs) as service:
+            understood = Understood()
+            recognition = recognizer(service.endpoint, understood)
+            recognition.push(BLOCK)
+            await hanging.wait()
+            recognition.expect_result()
+            await understood.until(lambda: understood.failure is not None)
+            assert understood.failure is not None
+            assert understood.failure.code == "first_result"
+            await recognition.close()
+
+    run(scenario)
+
+
 def test_closing_ends_every_callback_even_while_connecting() -> None:
     async def scenario() -> None:
         understood = Understood()
