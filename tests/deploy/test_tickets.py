@@ -1,0 +1,88 @@
+"""Tickets from files, as people's programs write them."""
+
+from __future__ import annotations
+
+import codecs
+import json
+from pathlib import Path
+
+import pytest
+
+from deploy import tickets
+from deploy.tickets import TicketFileError
+
+ONE = {
+    "ticketNo": "T1",
+    "phone": "13912345678",
+    "username": "张三",
+    "ticketType": "活动通知1",
+    "ticketContent": "周六，上午九点",
+}
+CHINESE = '工单编号,电话,姓名,类型,内容\r\nT1,13912345678,张三,活动通知1,"周六，上午九点"\r\n'
+
+
+def file(directory: Path, content: str | bytes, name: str = "tickets.csv") -> Path:
+    path = directory / name
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        CHINESE.encode(),
+        codecs.BOM_UTF8 + CHINESE.encode(),
+        CHINESE.encode("gbk"),
+        CHINESE.encode("utf-16"),
+        CHINESE.replace(",", "\t").replace("，", "，").encode(),
+        CHINESE.replace("工单编号,电话,姓名,类型,内容", "工单号,手机号码,客户姓名,工单类型,工单内容").encode(),
+        CHINESE.replace("工单编号,电话,姓名,类型,内容", "ticketNo,phone,username,ticketType,ticketContent").encode(),
+        CHINESE.replace("工单编号,电话,姓名,类型,内容", "Ticket No,Mobile,Name,Ticket_Type,Content").encode(),
+        ("\r\n\r\n" + CHINESE + "\r\n,,,,\r\n").encode(),
+        b"id;tel;customer;type;text\nT1;13912345678;\xe5\xbc\xa0\xe4\xb8\x89;\xe6\xb4\xbb\xe5\x8a\xa8\xe9\x80\x9a\xe7\x9f\xa51;"
+        + "周六，上午九点\n".encode(),
+    ],
+)
+def test_csv_is_read_whatever_its_encoding_marks_and_header(tmp_path: Path, content: bytes) -> None:
+    assert tickets.read(file(tmp_path, content)) == [ONE]
+
+
+def test_columns_may_come_in_any_order_and_others_are_passed_over(tmp_path: Path) -> None:
+    content = "内容,备注,电话,姓名,类型,工单编号\n周六，上午九点,x,13912345678,张三,活动通知1,T1\n"
+    assert tickets.read(file(tmp_path, content)) == [ONE]
+
+
+def test_a_content_of_several_lines_stays_one_ticket(tmp_path: Path) -> None:
+    content = CHINESE.replace("周六，上午九点", '周六，\n上午九点 ""整""')
+    assert tickets.read(file(tmp_path, content))[0]["ticketContent"] == '周六，\n上午九点 "整"'
+
+
+@pytest.mark.parametrize("document", [[ONE], ONE])
+@pytest.mark.parametrize("name", ["tickets.json", "tickets.txt"])
+def test_json_is_an_array_or_one_object(tmp_path: Path, document: object, name: str) -> None:
+    assert tickets.read(file(tmp_path, json.dumps(document), name)) == [ONE]
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "said"),
+    [
+        ("", "x.csv", "no column for ticketNo"),
+        ("工单编号,电话,姓名,类型,内容\n", "x.csv", "no ticket in it"),
+        ("工单编号,电话,姓名,类型\nT1,1,2,3\n", "x.csv", r"no column for ticketContent \(工单内容\)|内容"),
+        ("工单编号,电话,手机,姓名,类型,内容\n", "x.csv", "two columns for phone"),
+        ("工单编号,电话,姓名,类型,内容\n1,2,3,4,5,6\n", "x.csv", "line 2: 6 cells under 5 headings"),
+        ('工单编号,电话,姓名,类型,内容\n1,2,3,4,"5"6\n', "x.csv", "line 2: not CSV"),
+        ("[1]", "x.json", "number 1 is int"),
+        ("[]", "x.json", "no ticket"),
+        ("{", "x.json", "line 1: not JSON"),
+        (b"\xff\xff\xff\xff", "x.csv", "UTF-8 or GBK"),
+    ],
+)
+def test_what_cannot_be_read_is_said_with_its_place(tmp_path: Path, content: str | bytes, name: str, said: str) -> None:
+    with pytest.raises(TicketFileError, match=said):
+        tickets.read(file(tmp_path, content, name))
+
+
+def test_the_examples_are_the_same_in_both_forms() -> None:
+    examples = Path(__file__).parents[2] / "docs" / "examples"
+    assert tickets.read(examples / "tickets.csv") == tickets.read(examples / "tickets.json")
