@@ -64,10 +64,10 @@ def create_app(settings: Settings) -> Celery:
             "sweep": _tick(doorbell.SWEEP, SWEEP_SECONDS),
         },
     )
-    household = Household(lambda: House(settings))
+    household = Household(lambda: House(settings, concurrency=app.conf.worker_concurrency))
     for name, body in _BODIES.items():
         app.register_task(Errand(name, body, household, alone=name in _ALONE))
-    _follow_process(household)
+    _follow_process(app, household)
     return app
 
 
@@ -76,8 +76,11 @@ def _tick(name: str, seconds: float) -> dict[str, Any]:
     return {"task": name, "schedule": seconds, "options": options}
 
 
-def _follow_process(household: Household) -> None:
-    """A worker that is told to leave takes up no waiting dial, and closes what it opened."""
+def _follow_process(app: Celery, household: Household) -> None:
+    """A worker knows how many threads it was given (-c); told to leave, it takes up no waiting dial, and closes what it opened."""
+
+    def set_up(instance: Any, **_: Any) -> None:
+        app.conf.worker_concurrency = instance.concurrency
 
     def leaving(**_: Any) -> None:
         household.drain()
@@ -85,6 +88,7 @@ def _follow_process(household: Household) -> None:
     def left(**_: Any) -> None:
         household.close()
 
+    signals.celeryd_after_setup.connect(set_up, weak=False)
     signals.worker_shutting_down.connect(leaving, weak=False)
     signals.worker_shutdown.connect(left, weak=False)
 

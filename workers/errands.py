@@ -12,11 +12,10 @@ from collections.abc import Callable
 from typing import Any
 
 import redis
-import sqlalchemy.exc
 from celery import Task
 
 from shared.errors import WaihuError
-from workers.house import Household
+from workers.house import DATABASE_AWAY, Household
 
 TRIES = 3
 """Of one body, when the database went away under it: it holds a connection pool's worth of dead connections at worst."""
@@ -60,11 +59,7 @@ class Errand(Task):  # type: ignore[type-arg]
         for attempt in range(1, TRIES + 1):
             try:
                 self._body(house, *args)
-            except (
-                sqlalchemy.exc.OperationalError,
-                sqlalchemy.exc.InterfaceError,
-                sqlalchemy.exc.TimeoutError,
-            ) as error:
+            except DATABASE_AWAY as error:
                 if attempt == TRIES:
                     log.warning("the database is away; left to the sweep", extra=fields | _named(error))
                     return

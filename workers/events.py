@@ -8,19 +8,24 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, Row, select, update
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import IntegrityError
 
 from shared import bus
 from shared.ids import is_call_uuid
 from shared.lifecycle import Answered, CdrReceived, Fact, Started, StopAsked
-from shared.phone.wire import Event, WireError, event_from
+from shared.phone.exchange import MAX_CALL_ID
+from shared.phone.wire import Cdr, Event, WireError, event_from
 from shared.schema import calls, phone_events, tasks
 from workers import store
 from workers.effects import brief as write_briefing
 from workers.effects import carry_out
-from workers.house import House
+from workers.house import DATABASE_AWAY, House
 from workers.store import Change
 from workers.transitions import find, nameless, tell
+
+LONGEST_CALL_MS = 24 * 3_600_000
+LONGEST_RECORD_FILE = 300
+"""Characters of the vendor's file name that our schema keeps."""
 
 log = logging.getLogger(__name__)
 
@@ -33,14 +38,14 @@ def apply_events(house: House, ids: Sequence[int]) -> None:
     for event_id in ids:
         try:
             apply_event(house, event_id)
-        except DBAPIError:
+        except DATABASE_AWAY:
             raise
         except Exception:
             log.exception("an event could not be applied; the sweep tries again", extra={"event_id": event_id})
 
 
 def apply_event(house: House, event_id: int) -> None:
-    """Applies one event. Raises DBAPIError if the database does not let it."""
+    """Applies one event. Raises one of DATABASE_AWAY, or whatever is wrong with this event."""
     try:
         change = house.commit(lambda connection: _apply(connection, house, event_id, named=True))
     except IntegrityError:
@@ -52,22 +57,30 @@ def apply_event(house: House, event_id: int) -> None:
 
 def fact_of(event: Event, received_at: int) -> Fact | None:
     """What an event says; None for one that the document does not know. Times are ours: when it was received."""
+    call_id = event.call_id if len(event.call_id) <= MAX_CALL_ID else ""
     match event.event_name:
         case "firstStart":
-            return Started(received_at, event.call_id)
+            return Started(received_at, call_id)
         case "firstAnswer":
-            return Answered(received_at, event.call_id)
+            return Answered(received_at, call_id)
         case "cdr":
-            cdr = event.cdr
-            return CdrReceived(
-                received_at,
-                event.call_id,
-                answer_time=cdr.answer_time if cdr else None,
-                end_time=cdr.end_time if cdr else None,
-                record_file=cdr.record_file if cdr else "",
-            )
+            return _cdr_fact(event.cdr or Cdr(), received_at, call_id)
         case _:
             return None
+
+
+def _cdr_fact(cdr: Cdr, received_at: int, call_id: str) -> CdrReceived:
+    """Times that no call can have tell no duration; that somebody answered they tell all the same."""
+    end_time = cdr.end_time
+    if end_time and cdr.answer_time and end_time - cdr.answer_time > LONGEST_CALL_MS:
+        end_time = None
+    return CdrReceived(
+        received_at,
+        call_id,
+        answer_time=cdr.answer_time,
+        end_time=end_time,
+        record_file=cdr.record_file[:LONGEST_RECORD_FILE],
+    )
 
 
 def audio_started(house: House, identity: str) -> None:

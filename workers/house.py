@@ -14,7 +14,7 @@ from typing import Protocol, TypeVar
 
 import redis
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, TimeoutError
 
 from shared.bus import open_redis
 from shared.clock import Clock, SystemClock
@@ -38,6 +38,9 @@ TRIES = 4
 """Of one transaction: a deadlock or a serialization failure is gone at the second, a restarted database seldom sooner
 than the sweep comes by."""
 FIRST_PAUSE_SECONDS = 0.05
+
+DATABASE_AWAY = (OperationalError, InterfaceError, TimeoutError)
+"""What SQLAlchemy raises when the database cannot be reached or will not answer, whatever the statement was."""
 
 T = TypeVar("T")
 

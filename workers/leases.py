@@ -10,7 +10,7 @@ from shared.lifecycle import CallState
 from shared.schema import calls
 from workers.house import House
 from workers.room import Lease, Occupant, RoomShut
-from workers.store import LIVE_OUTBOUND
+from workers.store import LIVE_OUTBOUND, OVER
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +52,5 @@ def occupants(connection: Connection) -> list[Occupant]:
 
 def _over(connection: Connection, uuids: frozenset[str]) -> list[Lease]:
     """Those of ``uuids`` whose calls have ended. A lease whose call is not written yet is left: it expires if it must."""
-    rows = connection.execute(
-        select(calls.c.uuid, calls.c.caller).where(calls.c.uuid.in_(uuids), calls.c.closed_at.is_not(None))
-    )
+    rows = connection.execute(select(calls.c.uuid, calls.c.caller).where(calls.c.uuid.in_(uuids), OVER))
     return [Lease(row.uuid, row.caller) for row in rows]

@@ -43,6 +43,7 @@ WAITING = _among("tasks.state", WAITING_TASKS)
 ACTIVE = _among("tasks.state", set(TaskState) - FINAL_TASKS - WAITING_TASKS)
 """Tasks that must have a live call."""
 LIVE = _among("calls.state", LIVE_CALLS)
+OVER = text(f"NOT ({LIVE.text})")
 LIVE_OUTBOUND = text(f"calls.call_type = '02' AND {LIVE.text}")
 LISTED = _among("calls.state", (CallState.ENDED, CallState.LOST, CallState.REFUSED))
 

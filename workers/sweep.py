@@ -12,7 +12,6 @@ from typing import Any, cast
 
 import redis
 from sqlalchemy import Connection, Row, and_, delete, exists, select
-from sqlalchemy.exc import DBAPIError
 
 from shared import bus
 from shared.doorbell import APPLY_EVENTS, FINISH_CALL
@@ -33,7 +32,7 @@ from workers import store
 from workers.dispatch import due_callers, ring_dials
 from workers.effects import ring_dispatch
 from workers.events import mark_applied
-from workers.house import House
+from workers.house import DATABASE_AWAY, House
 from workers.leases import renew_room
 from workers.record import audio_flows
 from workers.room import RoomShut
@@ -64,7 +63,7 @@ log = logging.getLogger(__name__)
 
 
 def sweep(house: House) -> None:
-    """One round of everything. Raises DBAPIError if the database is away; another failed step does not stop the others."""
+    """One round of everything. Raises one of DATABASE_AWAY if it must; another failed step does not stop the others."""
     steps: Sequence[Callable[[House], None]] = (
         renew_room,
         deadlines,
@@ -83,7 +82,7 @@ def sweep(house: House) -> None:
     for step in steps:
         try:
             step(house)
-        except DBAPIError:
+        except DATABASE_AWAY:
             raise
         except redis.RedisError as error:
             log.warning("Redis is away", extra={"step": step.__name__, "error": type(error).__name__})

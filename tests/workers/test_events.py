@@ -14,6 +14,7 @@ from shared import bus
 from shared.doorbell import DISPATCH, FINISH_CALL
 from shared.errors import OutcomeUnknown, Refused
 from tests.workers.twins import Office, cdr, wait_for
+from workers import events
 from workers.dial import dial
 from workers.dispatch import dispatch
 from workers.events import apply_events, audio_started, brief, stop_calls
@@ -181,6 +182,40 @@ def test_a_cdr_that_says_nothing_readable_still_ends_the_call(office: Office, pa
     tell(office, uuid, "cdr", pay_load=payload)
     call = office.call(uuid)
     assert (call.state, call.hangup_cause, call.time_len) == ("ended", "NO_ANSWER:sip:480", 0)
+
+
+def test_absurd_times_and_names_do_no_harm(office: Office) -> None:
+    uuid = dialled(office)
+    tell(office, uuid, "cdr", pay_load=cdr(1, 1 << 52, record_file="x" * 999))
+    call = office.call(uuid)
+    assert (call.state, call.hangup_cause, len(call.record_file)) == ("ended", "NORMAL_CLEARING:sip:200", 300)
+    assert call.time_len < 86_400
+    other = dialled(office, "13900000000", OutcomeUnknown("?"))
+    apply_events(office.house, [office.event("firstAnswer", request_id=other, call_id="y" * 101)])
+    assert (office.call(other).state, office.call(other).call_id) == ("answered", "")
+
+
+def test_an_event_that_fails_does_not_hold_up_the_others(
+    office: Office, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, second = dialled(office, "13800000001"), dialled(office, "13800000002")
+    ids = [office.event("firstAnswer", request_id=uuid) for uuid in (first, second)]
+    fact_of = events.fact_of
+    seen: list[int] = []
+
+    def failing_once(event: Any, received_at: int) -> Any:
+        seen.append(1)
+        if len(seen) == 1:
+            raise ValueError("a bug")
+        return fact_of(event, received_at)
+
+    monkeypatch.setattr(events, "fact_of", failing_once)
+    apply_events(office.house, ids)
+    assert [office.call(uuid).state for uuid in (first, second)] == ["ringing", "answered"]
+    assert office.stored_event(ids[0]).applied_at is None
+    assert "an event could not be applied; the sweep tries again" in caplog.messages
+    apply_events(office.house, ids)
+    assert office.call(first).state == "answered"
 
 
 def test_what_is_no_event_is_put_aside_and_the_others_are_applied(office: Office) -> None:

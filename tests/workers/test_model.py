@@ -334,10 +334,19 @@ def model(empty_database: Path, redis_url: str) -> type[DialerModel]:
     return type("Model", (DialerModel,), {"empty_database": empty_database, "redis_url": redis_url})
 
 
-def test_the_promises_hold_whatever_happens(model: type[DialerModel]) -> None:
+@pytest.mark.parametrize(
+    ("examples", "steps"), [(15, 30), pytest.param(300, 60, marks=[pytest.mark.slow, pytest.mark.timeout(3_600)])]
+)
+def test_the_promises_hold_whatever_happens(model: type[DialerModel], examples: int, steps: int) -> None:
+    """The short run is the same every time; the long one is another every time."""
     run_state_machine_as_test(
         model,
         settings=settings(
-            max_examples=40, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=examples,
+            stateful_step_count=steps,
+            derandomize=examples < 100,
+            database=None,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
         ),
     )
