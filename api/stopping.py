@@ -1,58 +1,30 @@
-"""stopTasks: the wish to stop, stored for thousands of tasks at once; it says what ``shared.lifecycle.stopped`` says."""
+"""stopTasks: the wish to stop, stored for thousands of tasks at once."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import BigInteger, Boolean, Connection, Engine, bindparam, case, func, literal, null, select, update
+from sqlalchemy import Connection, Engine
 
 from api.transactions import write
-from shared.lifecycle import FINAL_TASKS, WAITING_TASKS, TaskState
-from shared.outbox import record_final
 from shared.schema import tasks
+from shared.stops import stop_tasks
 
 AT_ONCE = 10_000
 """Ids in one statement: below SQLite's limit of 32,766 variables."""
-
-_columns = tasks.c
-_waiting = _columns.state.in_(sorted(WAITING_TASKS))
-_open = _columns.state.not_in(sorted(FINAL_TASKS))
-_now = bindparam("now", type_=BigInteger)
 
 
 def stop(engine: Engine, batch_ids: Sequence[int], now: int) -> list[int]:
     """Stores that these tasks are to stop; returns those that may have a live call, which the workers must end.
 
-    Once this returned, no call of theirs begins: a waiting task is stopped for good, and dialling a queued one asks for
-    ``stop_requested_at`` in the statement that makes it "dialing". Unknown and final tasks are passed over.
+    Once this returned, no call of theirs begins (``shared.stops``). Unknown and final tasks are passed over.
     """
     wanted = sorted(set(batch_ids))
 
     def work(connection: Connection) -> list[int]:
         live: list[int] = []
         for start in range(0, len(wanted), AT_ONCE):
-            live += _stop(connection, wanted[start : start + AT_ONCE], now)
+            live += stop_tasks(connection, tasks.c.batch_id.in_(wanted[start : start + AT_ONCE]), now)
         return live
 
     return write(engine, work)
-
-
-def _stop(connection: Connection, batch_ids: Sequence[int], now: int) -> list[int]:
-    # Locked in the order of ids, so that two requests for the same tasks wait for each other and do not deadlock.
-    chosen = select(_columns.batch_id, _columns.state).where(_columns.batch_id.in_(batch_ids), _open)
-    rows = connection.execute(chosen.order_by(_columns.batch_id).with_for_update()).all()
-    if not rows:
-        return []
-    connection.execute(_STOP.where(_columns.batch_id.in_([row.batch_id for row in rows])), {"now": now})
-    record_final(connection, [row.batch_id for row in rows if row.state in WAITING_TASKS], now)
-    return [row.batch_id for row in rows if row.state not in WAITING_TASKS]
-
-
-_STOP = update(tasks).values(
-    stop_requested_at=func.coalesce(_columns.stop_requested_at, _now),
-    state=case((_waiting, str(TaskState.STOPPED)), else_=str(TaskState.STOPPING)),
-    state_at=case((_columns.state == str(TaskState.STOPPING), _columns.state_at), else_=_now),
-    connected=case((_waiting, literal(False, Boolean)), else_=_columns.connected),
-    final_at=case((_waiting, _now), else_=_columns.final_at),
-    due_at=case((_waiting, null()), else_=_columns.due_at),
-)

@@ -72,6 +72,7 @@ tasks = Table(
     Column("refusals", Integer, nullable=False, server_default="0"),
     Column("caller", String(24)),  # the number it was called from last: sticky over retries
     Column("zone", String(40)),  # the ticket's own time zone: its calling window is read there
+    Column("held_by", String(16)),  # the gate that put off its due_at (window, frequency), so that it can be undone
     sqlite_autoincrement=True,
 )
 Index("ix_tasks_ticket_no", tasks.c.ticket_no, tasks.c.created_at)
