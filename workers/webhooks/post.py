@@ -47,18 +47,20 @@ class Post:
         lookup: Lookup = system_lookup,
         sockets: httpcore2.NetworkBackend | None = None,
         tls: ssl.SSLContext | None = None,
+        total: float = TOTAL_SECONDS,
     ) -> None:
-        """``allow_private``: WAIHU_WEBHOOK_PRIVATE. ``sockets`` connects to addresses, within a deadline."""
+        """``allow_private``: WAIHU_WEBHOOK_PRIVATE. ``sockets`` connects to addresses, within a deadline. ``total``: seconds."""
         self._allow_private = allow_private
         self._lookup = lookup
         self._sockets = sockets or DeadlineBackend()
         self._given_tls = tls
+        self._total = total
 
     def send(self, url: str, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> Outcome:
         """POSTs ``body``; any 2xx is a delivery. Of the answer nothing but its status is read: it may be endless, and it
         is nobody's business here what stands in it."""
         try:
-            with within(TOTAL_SECONDS):
+            with within(self._total):
                 status = self._exchange(parse_target(url), headers, body)
         except TargetRefused as error:
             return Outcome(False, str(error), reached=False)
