@@ -14,6 +14,7 @@ from media.agent.alarm import Alarm
 from media.agent.answer import Answer
 from media.agent.brain import Brain, Host
 from media.agent.intents import Intent, intents
+from media.agent.listening import Comprehension, TurnMemory
 from media.agent.playbook import Playbook
 from media.agent.templates import Text
 from media.agent.voicemail import AnswerDetector, Verdict
@@ -30,18 +31,11 @@ CUT_GOODBYE_SECONDS = 3.0
 PLAY_SECONDS = 20.0
 SECONDS_PER_CHARACTER = 0.6
 """A play whose end is not told after so long counts as ended: slower than any voice, so that no call hangs."""
-EARLY_SECONDS = 0.8
-"""What was said so shortly before our voice ended, without stopping it, is an answer and no murmur."""
-LONGEST_TURN = 500
-"""Characters of a turn that are kept: two minutes of speech."""
 MAILBOX_SECONDS = 30.0
 TONE_SECONDS = 1.5
 """From the last word of a mailbox to our message: its tone lies in between."""
 MOST_SPEECH_FAILURES = 2
 """In a row; then the call is ended with a goodbye from the cache."""
-WORDLESS_MS = 500
-MOST_WORDLESS = 2
-"""Speech of so long without a word, so often in a row, is no cough: we do not hear what is said."""
 GREETINGS = 2
 """Times that the greeting is said when a hello ran into it."""
 _COURTESIES = {Intent.GOODBYE, Intent.THANKS, Intent.YES, Intent.NO, Intent.BACKCHANNEL, Intent.HELLO, Intent.OPT_OUT}
@@ -89,15 +83,10 @@ class Agent:
         self._customer_speaks = False
         self._greetings = 0
         self._greeting_cut = False
-        self._turn = ""
-        self._turn_open = False
-        self._early = ""
-        self._early_at = 0.0
+        self._turn = TurnMemory()
+        self._comprehension = Comprehension()
         self._reminders = 0
         self._speech_failures = 0
-        self._deaf = False
-        self._wordless = 0
-        self._unheard_turns = 0
         self._revived = False
 
     def on_event(self, event: events.AnyEvent) -> None:
@@ -182,10 +171,10 @@ class Agent:
             self._wait.clear()
         if self._brain.thinking:
             self._brain.cancel()
-            self._turn_open = True
+            self._turn.unanswered = True
 
     def _understood(self, event: events.AsrDelta | events.AsrFinal) -> None:
-        self._deaf = False
+        self._comprehension.words()
         if self._phase not in (Phase.OPENING, Phase.TALKING):
             return
         start, end = event.start_time - self._answered_at, event.end_time - self._answered_at
@@ -196,10 +185,7 @@ class Agent:
     def _customer_ended(self, event: events.Eou) -> None:
         self._customer_speaks = False
         said = event.text.strip()
-        if said:
-            self._wordless = self._unheard_turns = 0
-        elif event.end_time - event.start_time >= WORDLESS_MS:
-            self._wordless += 1
+        self._comprehension.turn(said, event.end_time - event.start_time)
         found = set(intents(said))
         if self._phase is Phase.MAILBOX:
             self._wait.set(TONE_SECONDS, self._leave_message)
@@ -208,14 +194,14 @@ class Agent:
         elif Intent.OPT_OUT in found:
             self._leave(self._book.opt_out, ("do_not_call", said[:200]))
         elif event.overlapped and self._answer is not None:
-            self._early, self._early_at = said, self._port.clock.monotonic()
+            self._turn.overlapped(said, self._port.clock.monotonic())
         elif self._phase is Phase.OPENING:
             self._first_words(said, found)
-        elif said or self._turn_open:
+        elif said or self._turn.unanswered:
             self._take_turn(said, found)
         elif self._greeting_cut and self._greetings < GREETINGS:
             self._greet()
-        elif self._deaf or self._wordless >= MOST_WORDLESS:
+        elif self._comprehension.lacking:
             self._cannot_hear()
         else:
             self._listen()
@@ -234,12 +220,10 @@ class Agent:
             self._greet()
             return
         self._greeting_cut = False
-        if self._turn_open:
+        if self._turn.unanswered:
             self._brain.rewind()
-            said = "，".join(filter(None, (self._turn.rstrip("。，？！,.?!"), said)))
-        self._turn, self._turn_open, self._early = said[-LONGEST_TURN:], False, ""
         self._wait.clear()
-        self._brain.hear(self._turn)
+        self._brain.hear(self._turn.take(said))
 
     def _spoken_after_goodbye(self, said: str, found: set[Intent]) -> None:
         """A question after our goodbye still gets its answer, once; a courtesy needs none."""
@@ -299,7 +283,7 @@ class Agent:
         heard = self._heard_of(answer)
         self._brain.cut(answer, heard)
         self._greeting_cut = answer.purpose == "greeting"
-        self._turn_open = answer.purpose == "turn" and len(heard) < UNHEARD
+        self._turn.unanswered = answer.purpose == "turn" and len(heard) < UNHEARD
         if self._phase is Phase.LEAVING:
             self._wait.set(CUT_GOODBYE_SECONDS, lambda: self._hang_up("goodbye"))
 
@@ -318,15 +302,12 @@ class Agent:
         self._speech_failures = 0
         if self._phase is Phase.LEAVING and not answer.cut:
             self._hang_up("goodbye")
-        elif self._answered_early() and not answer.cut:
-            self._take_turn(self._early, set(intents(self._early)))
+            return
+        early = self._turn.early_answer(self._port.clock.monotonic())
+        if early and not answer.cut and self._phase is Phase.TALKING:
+            self._take_turn(early, set(intents(early)))
         elif not self._customer_speaks:
             self._listen()
-
-    def _answered_early(self) -> bool:
-        """Whether the customer spoke into our last words, and so has answered already: "…可以吗？" "好的"."""
-        recent = self._port.clock.monotonic() - self._early_at <= EARLY_SECONDS
-        return recent and self._early != "" and self._phase is Phase.TALKING
 
     def _after_failed_speech(self, answer: Answer) -> None:
         """The fallback was heard instead: say it again, and when that does not help, goodbye from the cache."""
@@ -342,12 +323,12 @@ class Agent:
             self._speech_failures += 1
             self._answer.failed = self._answer.cut = True
         elif sender == "asr":
-            self._deaf = True
+            self._comprehension.recogniser_failed()
 
     def _cannot_hear(self) -> None:
         """Somebody speaks, and no words come of it: the recogniser hangs, or is out of order."""
-        self._unheard_turns += 1
-        if self._unheard_turns > len(self._book.unclear.reprompts[:1]):
+        self._comprehension.failures += 1
+        if self._comprehension.failures > len(self._book.unclear.reprompts[:1]):
             self._leave(self._book.unclear.goodbye, ("speech_failed", "asr"))
         else:
             self._say(self._text(self._book.unclear.reprompts[0]))

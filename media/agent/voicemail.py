@@ -41,9 +41,13 @@ _MAILBOX = re.compile(
 )
 _SECRETARY = re.compile(
     r"(?:我是|这里是).{0,10}(?:智能|语音|通话|电话|来电|通信|ai)(?:\w{0,4})(?:助[手理]|秘书|管家)|来电(?:秘书|助手)|漏话提醒|"
-    r"机主(?:现在|暂时|目前)?(?:不在|不方便|没空|正忙|无法)|(?:我)?(?:会|可以|帮您|替您).{0,4}(?:转告|转达|告知|通知)(?:给)?(?:机主|他|她|本人)",
+    r"机主(?:现在|暂时|目前)?(?:不在|不方便|没空|正忙|无法)|(?:我)?(?:会|可以|帮您|替您).{0,4}(?:转告|转达|告知|通知)(?:给)?机主",
     re.IGNORECASE,
 )
+_CERTAIN = re.compile(
+    r"您(?:所)?(?:拨打|呼叫|拨)的|提示音|语音信箱|afterthe(?:tone|beep)|number(?:youhave|you)dial", re.IGNORECASE
+)
+"""What not even a person who said hello first would say."""
 _HINTS = re.compile(
     r"留言|接听|机主|转告|转达|按[0-9一二三四五六七八九零井星]|来电|号码|message|press[0-9]|unavailable", re.IGNORECASE
 )
@@ -65,9 +69,14 @@ class AnswerDetector:
         self._sentences[index] = _MARKS.sub("", text)
         said = "".join(self._sentences[key] for key in sorted(self._sentences))
         length = end_ms - self._begin
-        talks_on = self.verdict is Verdict.UNSURE and length >= MONOLOGUE_MS and _HINTS.search(said) is not None
-        if talks_on or any(rule.search(said) for rule in (_NETWORK, _MAILBOX, _SECRETARY)):
+        unsure = self.verdict is Verdict.UNSURE
+        talks_on = length >= MONOLOGUE_MS and _HINTS.search(said) is not None
+        if _CERTAIN.search(said) or (unsure and (talks_on or _sounds_like_machine(said))):
             self.verdict = Verdict.MACHINE
-        elif self.verdict is Verdict.UNSURE and final and length <= SHORT_MS and 0 < len(said) <= SHORT_LENGTH:
+        elif unsure and final and length <= SHORT_MS and 0 < len(said) <= SHORT_LENGTH:
             self.verdict = Verdict.HUMAN
         return self.verdict
+
+
+def _sounds_like_machine(said: str) -> bool:
+    return any(rule.search(said) for rule in (_NETWORK, _MAILBOX, _SECRETARY))

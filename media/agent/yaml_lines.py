@@ -27,24 +27,39 @@ def load_with_lines(text: str) -> tuple[Any, dict[str, int]]:
     lines: dict[str, int] = {}
     if root is None:
         return None, lines
-    return _value(root, "", lines, yaml.SafeLoader("")), lines
+    return _Values(lines).value(root, ""), lines
 
 
-def _value(node: yaml.Node, path: str, lines: dict[str, int], loader: yaml.SafeLoader) -> Any:
-    lines[path] = node.start_mark.line + 1
-    if isinstance(node, yaml.MappingNode):
+class _Values:
+    """Makes values of nodes, and notes their lines."""
+
+    def __init__(self, lines: dict[str, int]) -> None:
+        self._lines = lines
+        self._loader = yaml.SafeLoader("")
+        self._seen: set[int] = set()
+
+    def value(self, node: yaml.Node, path: str) -> Any:
+        line = node.start_mark.line + 1
+        self._lines[path] = line
+        if id(node) in self._seen:
+            raise YamlFault(line, f"{path}: aliases (*name) have no place here")
+        self._seen.add(id(node))
+        if isinstance(node, yaml.MappingNode):
+            return self._mapping(node, path)
+        if isinstance(node, yaml.SequenceNode):
+            return [self.value(item, f"{path}[{index}]") for index, item in enumerate(node.value)]
+        try:
+            return self._loader.construct_object(node)
+        except (yaml.YAMLError, ValueError) as error:
+            raise YamlFault(line, f"{path}: {error}") from error
+
+    def _mapping(self, node: yaml.MappingNode, path: str) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for key_node, value_node in node.value:
             key = str(key_node.value)
             below = f"{path}.{key}" if path else key
             if key in found:
                 raise YamlFault(key_node.start_mark.line + 1, f"{below}: given twice")
-            found[key] = _value(value_node, below, lines, loader)
-            lines[below] = key_node.start_mark.line + 1
+            found[key] = self.value(value_node, below)
+            self._lines[below] = key_node.start_mark.line + 1
         return found
-    if isinstance(node, yaml.SequenceNode):
-        return [_value(item, f"{path}[{index}]", lines, loader) for index, item in enumerate(node.value)]
-    try:
-        return loader.construct_object(node)
-    except yaml.YAMLError as error:
-        raise YamlFault(node.start_mark.line + 1, f"{path}: {error}") from error

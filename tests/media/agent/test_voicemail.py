@@ -62,6 +62,19 @@ def test_the_same_words_later_in_a_call_are_a_persons() -> None:
     assert detector.hear(5, "那我就在提示音后留言好了", WINDOW_MS + 1, WINDOW_MS + 3000, final=True) is Verdict.HUMAN
 
 
+@pytest.mark.parametrize("text", ["他电话停机了", "他现在不在，无法接听", "我可以转告他"])
+def test_a_person_who_said_hello_may_speak_of_machines(text: str) -> None:
+    detector = AnswerDetector()
+    detector.hear(0, "喂，你好", 300, 1200, final=True)
+    assert detector.hear(1, text, 3000, 5000, final=True) is Verdict.HUMAN
+
+
+def test_a_recorded_hello_does_not_hide_the_machine() -> None:
+    detector = AnswerDetector()
+    detector.hear(0, "您好", 300, 900, final=True)
+    assert detector.hear(1, "您拨打的电话已关机", 1000, 3000, final=False) is Verdict.MACHINE
+
+
 @given(st.lists(st.tuples(st.integers(0, 5), st.text(max_size=40), st.integers(0, 30_000), st.booleans()), max_size=12))
 def test_a_machine_never_becomes_a_person(heard: list[tuple[int, str, int, bool]]) -> None:
     detector = AnswerDetector()
