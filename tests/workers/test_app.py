@@ -17,6 +17,8 @@ from shared.clock import SystemClock
 from shared.settings import Settings
 from tests.workers.phone_server import PhoneServer
 from tests.workers.twins import Office, cdr, wait_for
+from tests.workers.webhooks.desk import SECRET, finish, register
+from tests.workers.webhooks.receiver import Receiver
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -54,6 +56,7 @@ def environment(office: Office, phone: PhoneServer) -> dict[str, str]:
         "WAIHU_PHONE_URL": phone.url,
         "WAIHU_ALLOW_STANDIN": "1",
         "WAIHU_LOG_FORMAT": "json",
+        "WAIHU_WEBHOOK_PRIVATE": "1",
     }
 
 
@@ -91,6 +94,31 @@ def test_a_worker_and_beat_dial_a_task_apply_its_events_and_leave(
     assert "13800138000" not in said
     assert "Traceback" not in said
     assert '"process": "beat"' not in (tmp_path / "worker.log").read_text()
+
+
+def test_a_worker_tells_a_real_receiver_of_a_finished_task(
+    open_office: Callable[..., Office], phone: PhoneServer, tmp_path: Path
+) -> None:
+    office = open_office(clock=SystemClock())
+    with Receiver(500) as receiver, celery(environment(office, phone), tmp_path, "worker") as worker:
+        register(office, receiver.url)
+        batch_id = office.ticket("13800138000", due_at=None)
+        finish(office, batch_id)
+        bell = doorbell.Doorbell(office.settings.redis_url)
+        assert bell.ring(doorbell.WEBHOOKS)
+        receiver.wait(1)
+        with celery(environment(office, phone), tmp_path, "beat"):  # its sweep rings when the next attempt is due
+            receiver.wait(2)
+        bell.close()
+        assert [one.body["task"]["batchId"] for one in receiver.received] == [batch_id] * 2
+        assert all(one.signed_with(SECRET) for one in receiver.received)
+        assert len(set(receiver.ids)) == 1
+        worker.terminate()
+        assert worker.wait(30) == 0
+    said = (tmp_path / "worker.log").read_text()
+    assert "webhook delivered" in said
+    assert SECRET not in said
+    assert "Traceback" not in said
 
 
 def in_state(office: Office, batch_id: int, state: str) -> Any:
