@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,7 +86,7 @@ def print_results(console: Console, results: Sequence[Result], seconds: float, l
     recording = next((result.recording for result in results if result.recording), "")
     if recording:
         console.print("Listen to a call (left the customer, right the AI): ", highlight=False)
-        console.print(Text(f"  aplay {recording}"), soft_wrap=True)
+        console.print(Text(f"  aplay {shlex.quote(recording)}"), soft_wrap=True)
     if bad:
         names = ", ".join(result.outcome.task["ticketNo"] for result in bad)
         console.print(Text(f"✗ {len(bad)} did not end as they should: {names}", style="bold red"), soft_wrap=True)
