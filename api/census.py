@@ -5,12 +5,13 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 
-from sqlalchemy import Column, Connection, Engine, Table, func, select
+from sqlalchemy import Column, Connection, Engine, Table, func, select, text
 
 from shared.clock import Clock
 from shared.database import reading
 from shared.lifecycle import CallState, TaskState
-from shared.schema import calls, phone_events, tasks
+from shared.outbox import DEAD, WAITING
+from shared.schema import calls, phone_events, tasks, webhook_deliveries
 
 FRESH_SECONDS = 1.0
 """Counting reads whole tables, so however many ask within a second get one count."""
@@ -30,6 +31,8 @@ class Count:
     tasks: dict[TaskState, Group]
     calls: dict[CallState, Group]
     waiting_events: Group
+    webhooks: dict[str, Group]
+    """Deliveries that wait, and that were given up; by the end of their task."""
 
 
 class Census:
@@ -61,9 +64,17 @@ def count(connection: Connection, now: int) -> Count:
         {state: task_groups.get(state, Group()) for state in TaskState},
         {state: call_groups.get(state, Group()) for state in CallState},
         Group(*connection.execute(waiting).one()),
+        {state: _webhooks(connection, state) for state in (WAITING, DEAD)},
     )
 
 
 def _groups(connection: Connection, table: Table, since: Column[int]) -> dict[str, Group]:
     query = select(table.c.state, func.count(), func.min(since)).group_by(table.c.state)
     return {row[0]: Group(row[1], row[2]) for row in connection.execute(query)}
+
+
+def _webhooks(connection: Connection, state: str) -> Group:
+    """Along the partial index of that state: those that were delivered are many, and need no counting."""
+    those = text(f"webhook_deliveries.state = '{state}'")
+    query = select(func.count(), func.min(webhook_deliveries.c.created_at)).where(those)
+    return Group(*connection.execute(query).one())

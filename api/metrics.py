@@ -52,6 +52,8 @@ class _Counted(Collector):
         yield GaugeMetricFamily(
             "waihu_phone_events_oldest_seconds", "Age of the oldest of them.", value=self._age(waiting)
         )
+        yield _counts("waihu_webhooks", "Webhook deliveries that wait, and that were given up.", count.webhooks)
+        yield self._ages("waihu_webhook_oldest_seconds", "From the end of the oldest one's task.", count.webhooks)
 
     def _ages(self, name: str, about: str, groups: Mapping[Any, Group]) -> GaugeMetricFamily:
         family = GaugeMetricFamily(name, about, labels=["state"])

@@ -13,7 +13,8 @@ from sqlalchemy import Engine, insert
 from shared.clock import FakeClock
 from shared.database import open_engine, writing
 from shared.lifecycle import CallState, TaskState
-from shared.schema import phone_events
+from shared.outbox import TASK_FINISHED, row
+from shared.schema import phone_events, webhook_deliveries, webhook_endpoints
 
 
 def scrape(client: FlaskClient) -> dict[tuple[str, str], float]:
@@ -47,6 +48,23 @@ def test_tasks_calls_and_events_are_counted_with_the_age_of_the_oldest(
     assert seen["waihu_call_oldest_seconds", "answered"] == 30
     assert seen["waihu_phone_events_unapplied", ""] == 1
     assert seen["waihu_phone_events_oldest_seconds", ""] == 1.5
+
+
+def test_webhooks_that_wait_or_were_given_up_are_counted(client: FlaskClient, engine: Engine, clock: FakeClock) -> None:
+    assert scrape(client)["waihu_webhooks", "dead"] == 0
+    ends = {1: "waiting", 2: "waiting", 3: "dead", 4: "delivered"}
+    rows = [
+        row(1, number, TASK_FINISHED, clock.now_ms() - number * 1000) | {"state": state}
+        for number, state in ends.items()
+    ]
+    with writing(engine) as connection:
+        endpoint = {"url": "https://crm.example/", "secret": "s" * 16, "created_at": 0}
+        connection.execute(insert(webhook_endpoints).values(endpoint))
+        connection.execute(insert(webhook_deliveries), rows)
+    clock.advance(2)
+    seen = scrape(client)
+    assert (seen["waihu_webhooks", "waiting"], seen["waihu_webhooks", "dead"]) == (2, 1)
+    assert seen["waihu_webhook_oldest_seconds", "waiting"] == 4
 
 
 def test_every_state_is_there_from_the_start_and_nobody_is_named(client: FlaskClient, add_task: Any) -> None:
