@@ -118,7 +118,8 @@ class Policy:
     startcall_timeout_ms: int = 10_000
     retry_no_answer_ms: tuple[int, ...] = ()
     retry_refused_ms: tuple[int, ...] = ()
-    redial_unknown: bool = False
+    retry_unknown_ms: tuple[int, ...] = ()
+    """Counted against all attempts of the task; empty: what nobody knows to have rung is never dialled again."""
 
 
 @dataclass(frozen=True)
@@ -535,8 +536,7 @@ def settle(task: Task, outcome: Outcome, at: int, policy: Policy) -> Task:
         case Outcome.REFUSED:
             return _retry(spent, policy.retry_refused_ms, spent.refusals, TaskState.FAILED, False, at)
         case Outcome.LOST:
-            delays = policy.retry_no_answer_ms if policy.redial_unknown else ()
-            return _retry(spent, delays, spent.attempts, TaskState.UNKNOWN, None, at)
+            return _retry(spent, policy.retry_unknown_ms, spent.attempts, TaskState.UNKNOWN, None, at)
         case _:
             assert_never(outcome)
 

@@ -105,7 +105,7 @@ def _swap_to_dialing(connection: Connection, house: House, held: Held) -> Change
     task, now = held.task, house.clock.now_ms()
     if task is None or task.state is not TaskState.QUEUED or task.stop_requested_at is not None:
         raise Overtaken
-    call = dialing(held.call, now, house.policy)
+    call = dialing(held.call, now, house.policies.default)
     store.swap(connection, held, call, follow(task, call), now)
     return Change(held, call, follow(task, call), Effects())
 
@@ -118,10 +118,10 @@ def _dialing_or_not(connection: Connection, house: House, uuid: str) -> Change |
     now = house.clock.now_ms()
     task = held.task
     if task is not None and task.stop_requested_at is not None:
-        return store.advance(connection, held, StopAsked(now), house.policy)
+        return store.advance(connection, held, StopAsked(now), house.policies)
     if task is not None and task.state is not TaskState.QUEUED:
-        return store.advance(connection, held, UnplacedFact(now), house.policy)
-    call = dialing(held.call, now, house.policy)
+        return store.advance(connection, held, UnplacedFact(now), house.policies)
+    call = dialing(held.call, now, house.policies.default)
     return store.save(connection, held, call, follow(task, call) if task else None, now)
 
 
@@ -150,7 +150,7 @@ def call_off(house: House, uuid: str, closed: Closed) -> None:
         if held is None or held.call.state is not CallState.QUEUED:
             return None
         fact: Fact = StopAsked(now) if closed.remedy is Remedy.STOP else UnplacedFact(now)
-        change = store.advance(connection, held, fact, house.policy)
+        change = store.advance(connection, held, fact, house.policies)
         if closed.remedy is Remedy.EXPIRE and change.task is not None:
             store.save_task(connection, change.task, expired(change.task, now), now)
         return change

@@ -148,7 +148,7 @@ def _match(
     fact = fact_of(event, row.received_at)
     if fact is None:
         return None
-    return store.advance(connection, held, fact if named else nameless(fact), house.policy)
+    return store.advance(connection, held, fact if named else nameless(fact), house.policies)
 
 
 def mark_applied(connection: Connection, ids: Sequence[int], uuid: str | None, now: int) -> None:

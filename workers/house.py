@@ -16,16 +16,17 @@ import redis
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, TimeoutError
 
+from shared import gate_config
 from shared.bus import open_redis
 from shared.clock import Clock, SystemClock
 from shared.database import is_transient, open_engine, reading, writing
 from shared.doorbell import Doorbell
 from shared.ids import CallIds
-from shared.lifecycle import Policy
 from shared.phone.client import PhoneSystem
 from shared.phone.port import Placer
 from shared.settings import Settings
 from workers.gates import Gates, open_gates
+from workers.policies import Policies
 from workers.room import Room
 from workers.switchboard import HANGUP_THREADS, Bulkhead, Hangups
 from workers.webhooks.couriers import Couriers
@@ -71,7 +72,8 @@ class House:
         self.settings = settings
         self.clock: Clock = clock or SystemClock()
         self.pause = pause
-        self.policy = policy(settings)
+        self.gate_config = gate_config.read(settings)
+        self.policies = Policies(settings, self.gate_config.retries)
         # No ping: ``commit`` repeats what met a dead connection, and so does the base of all tasks.
         self.engine: Engine = open_engine(settings.database_url, ping=False)
         # SQLite has one writer at a time anyway; waiting in turn here is fairer and faster than polling its file lock.
@@ -160,21 +162,5 @@ class Household:
                 self._house = None
 
 
-def policy(settings: Settings) -> Policy:
-    """What the settings say about time and retries, in the lifecycle's words."""
-    return Policy(
-        ring_timeout_ms=_ms(settings.ring_timeout),
-        max_call_ms=_ms(settings.max_call_seconds),
-        startcall_timeout_ms=_ms(settings.phone_timeout),
-        retry_no_answer_ms=tuple(_ms(delay) for delay in settings.retry_no_answer),
-        retry_refused_ms=tuple(_ms(delay) for delay in settings.retry_refused),
-        redial_unknown=settings.redial_unknown,
-    )
-
-
 def open_phone(settings: Settings) -> PhoneSystem:
     return PhoneSystem(settings.phone_url, timeout=settings.phone_timeout, record=settings.phone_record)
-
-
-def _ms(seconds: float) -> int:
-    return round(seconds * 1000)

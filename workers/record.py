@@ -130,7 +130,7 @@ def _save(connection: Connection, house: House, uuid: str, parts: Sequence[Part]
     if held is None:
         return None
     fact = media_ended(parts, house.clock.now_ms())
-    change = None if fact is None else store.advance(connection, held, fact, house.policy)
+    change = None if fact is None else store.advance(connection, held, fact, house.policies)
     statement = update(calls).where(calls.c.uuid == uuid)
     if not parts:  # files that retention erased are no reason to forget what they said
         statement = statement.where(calls.c.dialogue.is_(None))

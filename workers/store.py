@@ -23,7 +23,6 @@ from shared.lifecycle import (
     CallState,
     Effects,
     Fact,
-    Policy,
     Task,
     TaskState,
     apply,
@@ -32,6 +31,7 @@ from shared.lifecycle import (
 )
 from shared.outbox import record_final
 from shared.schema import calls, tasks
+from workers.policies import Policies
 
 
 def _among(column: str, states: Iterable[str]) -> TextClause:
@@ -81,6 +81,11 @@ class Held:
     exten: str
     expires_at: int | None
     ticket: tuple[str, str, str, str] | None
+
+    @property
+    def ticket_type(self) -> str:
+        """ "" if no task made the call."""
+        return self.ticket[2] if self.ticket else ""
 
     def briefing(self, call: Call) -> Briefing | None:
         """What media must know of ``call``, which is this call as it stands now; None if no task made it."""
@@ -132,14 +137,15 @@ def hold(connection: Connection, *, uuid: str = "", call_id: str = "") -> Held |
     return None if row is None else _held(row)
 
 
-def advance(connection: Connection, held: Held, fact: Fact, policy: Policy) -> Change:
+def advance(connection: Connection, held: Held, fact: Fact, policies: Policies) -> Change:
     """Applies ``fact`` to the held call, lets its task follow or settles it, and saves what changed."""
-    call, task, effects = outcome(held, fact, policy)
+    call, task, effects = outcome(held, fact, policies)
     return save(connection, held, call, task, fact.at, effects)
 
 
-def outcome(held: Held, fact: Fact, policy: Policy) -> tuple[Call, Task | None, Effects]:
-    """What the lifecycle makes of ``fact``."""
+def outcome(held: Held, fact: Fact, policies: Policies) -> tuple[Call, Task | None, Effects]:
+    """What the lifecycle makes of ``fact`` by the policy of the ticket's type."""
+    policy = policies.of(held.ticket_type)
     call, effects = apply(held.call, fact, policy)
     task = held.task
     if task is not None:

@@ -229,7 +229,7 @@ def _settle_again(house: House, batch_id: int) -> None:
             .with_for_update()
         ).one_or_none()
         row = connection.execute(
-            select(*store.task_columns(), tasks.c.state_at)
+            select(*store.task_columns(), tasks.c.ticket_type)
             .where(tasks.c.batch_id == batch_id, store.ACTIVE)
             .with_for_update()
         ).one_or_none()
@@ -237,7 +237,7 @@ def _settle_again(house: House, batch_id: int) -> None:
             return
         now = house.clock.now_ms()
         task = store.task_of(row)
-        store.save_task(connection, task, settle(task, _outcome(last), now, house.policy), now)
+        store.save_task(connection, task, settle(task, _outcome(last), now, house.policies.of(row.ticket_type)), now)
 
     house.commit(work)
 
@@ -253,7 +253,7 @@ def _outcome(last: Row[*tuple[Any, ...]] | None) -> Outcome:
 def lost_records(house: House) -> None:
     """Answered calls that ended lately and whose record was not finished, or without a word from media."""
     now = house.clock.now_ms()
-    longest = house.policy.ring_timeout_ms + house.policy.max_call_ms + FINISH_WINDOW_MS
+    longest = house.policies.default.ring_timeout_ms + house.policies.default.max_call_ms + FINISH_WINDOW_MS
     unfinished = calls.c.dialogue.is_(None) | calls.c.media_ended_at.is_(None)
     with house.read() as connection:
         uuids = connection.execute(

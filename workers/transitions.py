@@ -50,7 +50,7 @@ def _place_slowly(house: House, uuid: str, fact: Fact) -> Change | None:
 
 
 def _advance_unlocked(connection: Connection, house: House, held: Held, fact: Fact) -> Change:
-    call, task, effects = store.outcome(held, fact, house.policy)
+    call, task, effects = store.outcome(held, fact, house.policies)
     store.swap(connection, held, call, task, fact.at)
     return Change(held, call, task, effects)
 
@@ -71,4 +71,4 @@ def find(connection: Connection, identity: str, *, lock: bool) -> Held | None:
 
 def _advance(connection: Connection, house: House, uuid: str, fact: Fact) -> Change | None:
     held = store.hold(connection, uuid=uuid)
-    return None if held is None else store.advance(connection, held, fact, house.policy)
+    return None if held is None else store.advance(connection, held, fact, house.policies)

@@ -270,7 +270,7 @@ def test_an_unplaced_call_spends_no_attempt() -> None:
 
 def test_a_lost_call_is_dialled_again_only_if_the_settings_say_so() -> None:
     assert settled(Task(1), Outcome.LOST, POLICY).state is TaskState.UNKNOWN
-    again = replace(POLICY, redial_unknown=True)
+    again = replace(POLICY, retry_unknown_ms=POLICY.retry_no_answer_ms)
     assert settled(Task(1), Outcome.LOST, again).state is TaskState.RETRY_WAIT
 
 
@@ -406,7 +406,7 @@ def test_repeating_facts_later_changes_nothing_more_than_their_first_telling(
 @given(
     st.lists(st.sampled_from(Outcome), max_size=12),
     st.integers(0, 12),
-    st.sampled_from([POLICY, NONE_LEFT, replace(POLICY, redial_unknown=True)]),
+    st.sampled_from([POLICY, NONE_LEFT, replace(POLICY, retry_unknown_ms=POLICY.retry_no_answer_ms)]),
 )
 def test_a_final_task_never_changes_and_attempts_are_bounded(
     outcomes: list[Outcome], stop_after: int, policy: Policy
