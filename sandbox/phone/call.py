@@ -16,6 +16,9 @@ from sandbox.phone.line import Line
 from sandbox.phone.talk import Talk
 from shared.phone.wire import StartCall
 
+MAX_ACTIONS = 2000
+"""Requests noted for one call: a robot that is interrupted every second for ten minutes makes fewer."""
+
 State = Literal["placed", "ringing", "answered", "ended"]
 Party = Literal["robot", "callee", "phone system"]
 
@@ -129,7 +132,3 @@ class Call:
             "ended_by": self.ended_by,
             "ended_why": self.ended_why,
         }
-
-
-MAX_ACTIONS = 2000
-"""Requests noted for one call: a robot that is interrupted every second for ten minutes makes fewer."""

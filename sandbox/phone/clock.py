@@ -50,9 +50,6 @@ class Agenda:
         self._due: list[tuple[float, int, Appointment]] = []
         self._order = itertools.count()
 
-    def __len__(self) -> int:
-        return len(self._due)
-
     def at(self, when: float, do: Callable[[], None]) -> Appointment:
         """Have `do` called by the first `run` at or after `when`."""
         appointment = Appointment(when, do)

@@ -41,10 +41,6 @@ class Stream:
         """Bytes that wait to be played."""
         return len(self._buffer)
 
-    @property
-    def file_playing(self) -> bool:
-        return bool(self._file)
-
     def start(self) -> None:
         """start_stream (2.3). Raises Refusal WRONG_ORDER unless the stream is stopped."""
         self._expect(self.stage is Stage.STOPPED, "start_stream", "a stopped stream: call stop_stream first")

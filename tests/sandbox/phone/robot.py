@@ -34,7 +34,7 @@ PATIENCE = 30.0
 
 FRAME = 160
 
-LEAD = 0.4
+LEAD = 2.0
 """Seconds that the robot sends ahead, so that a stall of a busy machine makes no gap."""
 
 

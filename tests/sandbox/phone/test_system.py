@@ -12,7 +12,7 @@ import pytest
 from sandbox.phone.settings import PhoneSettings
 from sandbox.voice.speech import utterance
 from shared.phone.wire import decode_events
-from tests.sandbox.phone.robot import Pcm, Robot, Side, with_robot
+from tests.sandbox.phone.robot import PATIENCE, Pcm, Robot, Side, with_robot
 
 LONG = "您好，我是未来科技大学招生办公室的小助手，想占用您一分钟时间。"
 
@@ -285,9 +285,10 @@ def test_keys_are_heard_as_tones() -> None:
             said = (await robot.report(call_id))["audio"]["said"]
             return next((sound for sound in said if sound["kind"] == "digits"), None)
 
-        while (sound := await pressed()) is None or len(side.frames) * 160 < sound["end_sample"]:
-            frames = len(side.frames)
-            await robot.until(lambda frames=frames: len(side.frames) > frames + 5)  # type: ignore[misc]
+        async with asyncio.timeout(PATIENCE):
+            while (sound := await pressed()) is None or len(side.frames) * 160 < sound["end_sample"]:
+                frames = len(side.frames)
+                await robot.until(lambda frames=frames: len(side.frames) > frames + 5)  # type: ignore[misc]
         assert sound["text"] == "1"
         start = sound["start_sample"] - (await lost_frames(robot, call_id)) * 160
         spectrum = np.abs(np.fft.rfft(robot.sound(call_id)[start : start + 800].astype(float)))
@@ -327,9 +328,10 @@ async def lost_frames(robot: Robot, call_id: str) -> int:
 
 async def heard_all(robot: Robot, call_id: str, end: str) -> dict[str, Any]:
     """Wait until the callee has heard a text that ends so; returns the report of then."""
-    while True:
-        report = await robot.report(call_id)
-        if report["audio"]["heard"]["text"].endswith(end):
-            return report
-        frames = len(robot.sides[call_id].frames)
-        await robot.until(lambda frames=frames: len(robot.sides[call_id].frames) > frames + 10)  # type: ignore[misc]
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            report = await robot.report(call_id)
+            if report["audio"]["heard"]["text"].endswith(end):
+                return report
+            frames = len(robot.sides[call_id].frames)
+            await robot.until(lambda frames=frames: len(robot.sides[call_id].frames) > frames + 10)  # type: ignore[misc]
