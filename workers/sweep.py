@@ -279,12 +279,11 @@ def waiting_tasks(house: House) -> None:
 
     def work(connection: Connection) -> None:
         now = house.clock.now_ms()
-        over = tasks.c.stop_requested_at.is_not(None) | (tasks.c.expires_at <= now)
-        statement = select(*store.task_columns()).where(store.WAITING, over).limit(MOST)
-        for row in connection.execute(store.hold_tasks(statement)).all():
-            task = store.task_of(row)
-            ended = stopped(task, now) if task.stop_requested_at is not None else expired(task, now)
-            store.save_task(connection, task, ended, now)
+        waiting = select(*store.task_columns()).where(store.WAITING).limit(MOST)
+        for over, end in ((tasks.c.stop_requested_at.is_not(None), stopped), (tasks.c.expires_at <= now, expired)):
+            for row in connection.execute(store.hold_tasks(waiting.where(over))).all():
+                task = store.task_of(row)
+                store.save_task(connection, task, end(task, now), now)
 
     house.commit(work)
 
