@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -105,3 +106,15 @@ def test_an_id_is_the_same_in_every_version_of_this_software() -> None:
     assert delivery_id(1, 10013, NOW) == "7fc7c751-4b90-590d-9d63-edb8bd77265a"
     assert uuid.UUID(delivery_id(1, 10013, NOW)).version == 5
     assert len({delivery_id(*key) for key in ((1, 11, 1), (11, 1, 1), (1, 1, 11))}) == 3
+
+
+def test_who_makes_tasks_final_is_known_to_write_the_outbox() -> None:
+    """Two places write ``final_at``: a task saved by the workers, and tasks stopped at once."""
+    root = Path(__file__).parents[2]
+    sources = [path for top in ("api", "workers", "shared", "deploy") for path in (root / top).rglob("*.py")]
+    callers = {str(path.relative_to(root)) for path in sources if "record_final(" in path.read_text()}
+    assert callers == {"shared/outbox.py", "shared/stops.py", "workers/store.py"}
+    direct = {str(path.relative_to(root)) for path in sources if re.search(r"\bfinal_at=", path.read_text())}
+    assert direct == {"shared/lifecycle.py", "shared/stops.py"}, (
+        "write webhook_deliveries too: shared.outbox.record_final"
+    )

@@ -26,6 +26,8 @@ from workers.webhooks.post import Outcome
 
 RETRY_MS = tuple(seconds * 1000 for seconds in (10, 60, 5 * 60, 30 * 60, 2 * 3600, 6 * 3600, 12 * 3600))
 """From one failed attempt to the next: a receiver may be away for most of a day. After the last the delivery is dead."""
+MOST_CLAIMS = 2 * (len(RETRY_MS) + 1)
+"""Twice what any delivery needs: one that was claimed so often kills or fails whoever takes it up, and is put aside."""
 CLAIM_MS = 60_000
 """How long a claimed delivery is nobody else's: several times what one POST may take."""
 RECORD_WAIT_MS = 60_000
@@ -152,6 +154,10 @@ def claim(connection: Connection, endpoint_id: int, now: int) -> Claimed | None:
     )
     row = connection.execute(chosen).one_or_none()
     if row is None:
+        return None
+    if row.attempts >= MOST_CLAIMS:
+        hopeless = {"state": DEAD, "due_at": None, "last_error": "it was taken up again and again and never settled"}
+        connection.execute(update(webhook_deliveries).where(_deliveries.id == row.id).values(hopeless))
         return None
     attempts = row.attempts + 1
     connection.execute(

@@ -35,6 +35,7 @@ from workers.sweep import sweep
 from workers.webhooks.couriers import PLACES
 from workers.webhooks.delivery import (
     CLAIM_MS,
+    MOST_CLAIMS,
     RECORD_WAIT_MS,
     RETRY_MS,
     claim,
@@ -358,6 +359,25 @@ def test_killed_between_sending_and_settling_it_is_sent_again_under_the_same_id(
     post_round(heir)
     assert receiver.ids == [row.id] * 2
     assert (deliveries(heir)[0].state, deliveries(heir)[0].attempts) == ("delivered", 2)
+
+
+def test_a_delivery_that_kills_whoever_takes_it_up_is_put_aside(office: Office, receiver: Receiver) -> None:
+    endpoint_id = register(office, receiver.url)
+    finished(office, 2)
+    poison = deliveries(office)[0].id
+    with writing(office.house.engine) as connection:
+        first = update(webhook_deliveries).where(webhook_deliveries.c.id == poison)
+        connection.execute(first.values(attempts=MOST_CLAIMS - 1, due_at=office.now - 1))
+    with office.house.write() as connection:
+        last = claim(connection, endpoint_id, office.now)
+    assert last is not None
+    assert last.id == poison
+    office.advance(CLAIM_MS / 1000)
+    for _ in range(2):
+        post_round(office)
+    assert (delivery(office, poison).state, delivery(office, poison).due_at) == ("dead", None)
+    assert [row.state for row in deliveries(office)] == ["dead", "delivered"]
+    assert poison not in receiver.ids
 
 
 def test_a_claim_that_was_overtaken_does_not_undo_what_came_after(office: Office, receiver: Receiver) -> None:
