@@ -7,7 +7,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import httpx2
 import redis
@@ -20,14 +20,14 @@ from sqlalchemy.exc import DBAPIError
 from deploy import probes
 from deploy.embedded import reachable
 from deploy.readiness import ASK_SECONDS, heartbeats, ping_workers
+from deploy.views import print_row
 from media.speech.aliyun import ENDPOINT as ALIYUN_ENDPOINT
-from shared import bus, recordings
+from shared import bus, gate_config, recordings
 from shared.database import open_engine, reading, require_current
 from shared.errors import DatabaseUnavailable, SettingsError
 from shared.lifecycle import WAITING_TASKS
 from shared.schema import tasks
 from shared.settings import Settings, require_safe_listen
-from workers.gates import parse_window
 
 State = Literal["ok", "warn", "fail"]
 LEAST_DISK_BYTES = 200 << 20
@@ -76,7 +76,7 @@ def examine(settings: Settings) -> list[Check]:
         _speech,
         _language_model,
         _stand_ins,
-        _window,
+        _gates,
         _listens,
         _disk,
     )
@@ -258,17 +258,15 @@ def _stand_ins(settings: Settings) -> Checks:
         yield Check("stand-ins", "ok", "none")
 
 
-def _window(settings: Settings) -> Checks:
-    try:
-        ranges = parse_window(settings.call_window)
-    except ValueError as error:
-        yield Check("calling window", "fail", f"{error}: nothing is dialled", "correct WAIHU_CALL_WINDOW")
-        return
-    if ranges:
-        yield Check("calling window", "ok", f"{settings.call_window} ({settings.timezone})")
-    else:
+def _gates(settings: Settings) -> Checks:
+    config = gate_config.read(settings)
+    for problem in config.problems:
+        yield Check("gates", "fail", f"{problem}: nothing is dialled", f"correct {problem.partition(':')[0]}")
+    if config.hours.always:
         fix = "set WAIHU_CALL_WINDOW, such as 09:00-12:00,14:00-20:00"
         yield Check("calling window", "warn", "none: customers are called at any hour", fix)
+    elif "CALL_WINDOW" not in "".join(config.problems):
+        yield Check("calling window", "ok", f"{settings.call_window or 'holidays only'} ({settings.timezone})")
 
 
 def _listens(settings: Settings) -> Checks:
@@ -305,8 +303,7 @@ def _failed(checks: list[Check]) -> bool:
 def _print(console: Console, checks: list[Check]) -> None:
     if not console.is_terminal:
         for check in checks:
-            parts: list[Any] = [check.state, check.name, check.detail, check.fix]
-            console.print("\t".join(filter(None, parts)), soft_wrap=True, highlight=False, markup=False)
+            print_row(console, [check.state, check.name, check.detail, check.fix])
         return
     signs = {"ok": ("✓", "green"), "warn": ("!", "yellow"), "fail": ("✗", "red")}
     table = Table(show_header=False, box=None, padding=(0, 1))

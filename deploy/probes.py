@@ -8,7 +8,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx2
-from celery import Celery
 from kombu.exceptions import OperationalError
 
 from deploy.readiness import ASK_SECONDS, PING_SECONDS
@@ -65,8 +64,7 @@ def media_filesystem(address: str) -> str:
 
 def worker_filesystems(settings: Settings) -> dict[str, str]:
     """Worker's name -> the id of the recordings directory that it sees; empty if none answers."""
-    app = Celery("waihu-probe", set_as_current=False)
-    doorbell.configure(app, settings.redis_url)
+    app = doorbell.open_sender(settings.redis_url)
     try:
         replies = app.control.broadcast(FILESYSTEM_PROBE, reply=True, timeout=PING_SECONDS) or []
         return {name: str(found.get("ok", "")) for reply in replies for name, found in reply.items()}

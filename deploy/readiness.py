@@ -7,7 +7,6 @@ from collections.abc import Callable
 import httpx2
 import msgspec
 import redis
-from celery import Celery
 from kombu.exceptions import OperationalError
 
 from deploy.embedded import reachable
@@ -83,8 +82,7 @@ def heartbeats(settings: Settings) -> list[bus.Heartbeat]:
 
 def ping_workers(settings: Settings) -> list[str]:
     """The names of the Celery workers that answer; none if the broker is away."""
-    app = Celery("waihu-ping", set_as_current=False)
-    doorbell.configure(app, settings.redis_url)
+    app = doorbell.open_sender(settings.redis_url)
     try:
         return [name for reply in app.control.ping(timeout=PING_SECONDS) or () for name in reply]
     except (OperationalError, OSError):

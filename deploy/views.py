@@ -26,7 +26,7 @@ def show(console: Console, title: str, headings: Sequence[str], rows: Sequence[S
     """A table, or, piped, one line a row with tabs between. ``status``: the column that is coloured by it."""
     if not console.is_terminal:
         for row in rows:
-            console.print("\t".join(row), soft_wrap=True, highlight=False, markup=False)
+            print_row(console, row)
         return
     table = Table(title=title, title_justify="left")
     for heading in headings:
@@ -36,6 +36,11 @@ def show(console: Console, title: str, headings: Sequence[str], rows: Sequence[S
         cells[status].stylize(status_style(row[status]))
         table.add_row(*cells)
     console.print(table)
+
+
+def print_row(console: Console, cells: Sequence[str]) -> None:
+    """One line for programs: a tab between cells, and none within. (Rich would turn tabs into blanks.)"""
+    print("\t".join(" ".join(cell.split()) for cell in cells), file=console.file)
 
 
 def task_rows(tasks: Sequence[dict[str, Any]], zone: ZoneInfo) -> list[list[str]]:

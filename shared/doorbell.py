@@ -67,13 +67,19 @@ def configure(app: Celery, redis_url: str) -> None:
     )
 
 
+def open_sender(redis_url: str) -> Celery:
+    """An app for whoever only sends: it gives up at once on a broker that is away. Close it."""
+    app = Celery("waihu-sender", set_as_current=False)
+    configure(app, redis_url)
+    app.conf.broker_transport_options = app.conf.broker_transport_options | _PROMPT
+    return app
+
+
 class Doorbell:
     """Rings for the workers. Safe to use from several threads."""
 
     def __init__(self, redis_url: str) -> None:
-        self._app = Celery("waihu-doorbell", set_as_current=False)
-        configure(self._app, redis_url)
-        self._app.conf.broker_transport_options = self._app.conf.broker_transport_options | _PROMPT
+        self._app = open_sender(redis_url)
 
     def ring(self, name: str, *args: Any) -> bool:
         """Sends one message; False if the broker is away, which is logged and otherwise harmless."""

@@ -1,0 +1,133 @@
+"""The ``waihu`` command against a running API, and on its own."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from werkzeug.serving import make_server
+
+from api.app import create_app
+from deploy.cli import main
+from shared.database import upgrade
+from shared.settings import load
+from tests.api.servers import serving
+
+TICKETS = "工单编号,电话,姓名,类型,内容\nT1,13912345678,张三,活动通知1,周六上午九点\nT2,13912345679,李四,活动通知2,周日下午两点\n"
+Waihu = Callable[..., Result]
+
+
+class SilentBell:
+    """A doorbell that nobody hears: no broker is there."""
+
+    def ring(self, name: str, *args: object) -> bool:
+        return False
+
+
+@pytest.fixture
+def waihu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Waihu:
+    """Runs the command in a directory and with settings of its own."""
+    for name in [name for name in os.environ if name.startswith("WAIHU_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    return lambda *args: CliRunner().invoke(main, list(args))
+
+
+@pytest.fixture
+def api(tmp_path: Path, waihu: Waihu, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The API itself, on a database of its own; the command finds it by its settings."""
+    settings = load({"WAIHU_API_KEYS": "the-key"}, tmp_path)
+    settings.state_dir.mkdir()
+    upgrade(settings.database_url)
+    app = create_app(settings, doorbell=SilentBell())
+    with serving(make_server("127.0.0.1", 0, app, threaded=True)) as port:
+        monkeypatch.setenv("WAIHU_API_LISTEN", f"127.0.0.1:{port}")
+        monkeypatch.setenv("WAIHU_API_KEYS", "the-key")
+        yield
+
+
+@pytest.mark.usefixtures("api")
+def test_tickets_are_submitted_listed_and_stopped(waihu: Waihu, tmp_path: Path) -> None:
+    (tmp_path / "tickets.csv").write_text(TICKETS, encoding="gbk")
+    created = json.loads(waihu("submit", "tickets.csv", "--json").stdout)
+    assert [task["ticketNo"] for task in created] == ["T1", "T2"]
+    first = str(created[0]["batchId"])
+    listed = json.loads(waihu("tasks", "--json").stdout)
+    assert [(task["ticketNo"], task["status"]) for task in listed] == [("T2", "待拨打"), ("T1", "待拨打")]
+    assert json.loads(waihu("stop", first, "--json").stdout) == {"stopped": [int(first)]}
+    assert json.loads(waihu("tasks", "--batch", first, "--json").stdout)[0]["status"] == "已停止"
+    assert json.loads(waihu("records", "--json").stdout) == []
+
+
+@pytest.mark.usefixtures("api")
+def test_piped_output_is_one_plain_line_a_row(waihu: Waihu, tmp_path: Path) -> None:
+    (tmp_path / "tickets.csv").write_text(TICKETS, encoding="utf-8")
+    assert waihu("submit", "tickets.csv").stdout == "1\tT1\n2\tT2\n"
+    lines = waihu("tasks").stdout.splitlines()
+    assert [line.split("\t")[:6] for line in lines] == [
+        ["2", "T2", "13912345679", "李四", "活动通知2", "待拨打"],
+        ["1", "T1", "13912345678", "张三", "活动通知1", "待拨打"],
+    ]
+
+
+@pytest.mark.usefixtures("api")
+def test_a_refused_file_creates_nothing_and_says_why(waihu: Waihu, tmp_path: Path) -> None:
+    (tmp_path / "tickets.csv").write_text(TICKETS.replace("13912345679", "hello"), encoding="utf-8")
+    result = waihu("submit", "tickets.csv")
+    assert result.exit_code == 1
+    assert "405" in result.stderr
+    assert json.loads(waihu("tasks", "--json").stdout) == []
+
+
+@pytest.mark.usefixtures("api")
+def test_a_large_file_goes_in_as_many_requests_as_the_api_allows(
+    waihu: Waihu, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [f"T{number},139{number:08d},张三,活动通知1,内容" for number in range(25)]
+    (tmp_path / "tickets.csv").write_text("\n".join(["工单编号,电话,姓名,类型,内容", *rows]), encoding="utf-8")
+    monkeypatch.setenv("WAIHU_BATCH_LIMIT", "10")
+    assert len(json.loads(waihu("submit", "tickets.csv", "--json").stdout)) == 25
+    assert len(json.loads(waihu("tasks", "--limit", "1000", "--json").stdout)) == 25
+    assert len(json.loads(waihu("tasks", "--limit", "7", "--json").stdout)) == 7
+
+
+@pytest.mark.usefixtures("api")
+def test_a_wrong_key_is_told_with_the_fix(waihu: Waihu) -> None:
+    result = waihu("tasks", "--key", "another")
+    assert (result.exit_code, "--key" in result.stderr) == (1, True)
+
+
+def test_an_api_that_does_not_run_is_told_with_the_fix(waihu: Waihu) -> None:
+    result = waihu("tasks", "--api", "http://127.0.0.1:9")
+    assert result.exit_code == 1
+    assert "waihu up" in result.stderr
+
+
+def test_a_wrong_setting_is_one_line_and_no_traceback(waihu: Waihu, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WAIHU_PHONE_ULR", "x")
+    result = waihu("settings")
+    assert result.exit_code == 1
+    assert "did you mean WAIHU_PHONE_URL?" in result.stderr
+    assert isinstance(result.exception, SystemExit)
+
+
+def test_settings_are_printed_without_secrets(waihu: Waihu, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WAIHU_PHONE_SECRET", "hunter2")
+    monkeypatch.setenv("WAIHU_MAX_CALLS", "7")
+    for arguments in ((), ("--json",)):
+        printed = waihu("settings", *arguments).stdout
+        assert "hunter2" not in printed
+        assert "WAIHU_MAX_CALLS" in printed
+    rows = {row["name"]: row for row in json.loads(waihu("settings", "--json").stdout)}
+    assert (rows["WAIHU_MAX_CALLS"]["value"], rows["WAIHU_MAX_CALLS"]["source"]) == ("7", "environment")
+
+
+def test_the_schema_is_upgraded(waihu: Waihu, tmp_path: Path) -> None:
+    (tmp_path / "var").mkdir()
+    assert waihu("db", "upgrade").stdout == "the schema is up to date\n"
+    assert (tmp_path / "var" / "waihu.db").exists()
+    assert waihu("db", "upgrade").exit_code == 0

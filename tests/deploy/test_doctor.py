@@ -1,0 +1,120 @@
+"""The doctor: names what is broken and what to do, also when everything is."""
+
+from __future__ import annotations
+
+import io
+import json
+import shlex
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from deploy.doctor import Check, doctor, examine
+from deploy.embedded import redis_command, redis_server
+from shared.database import upgrade
+from shared.settings import Settings, load
+
+
+@pytest.fixture
+def closed() -> int:
+    """A port on which nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+@pytest.fixture
+def redis_url(tmp_path: Path, closed: int) -> Iterator[str]:
+    """The embedded Redis itself."""
+    command = [*shlex.split(redis_command(redis_server(), closed, tmp_path)), "--loglevel", "notice"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        assert any("Ready to accept connections" in line for line in server.stdout)
+        yield f"redis://127.0.0.1:{closed}/0"
+        server.kill()
+
+
+def settings(directory: Path, closed: int, **given: str) -> Settings:
+    """Every service is away unless it is given."""
+    away = {
+        "REDIS_URL": f"redis://127.0.0.1:{closed}/0",
+        "PHONE_URL": f"http://127.0.0.1:{closed}/dialog",
+        "API_LISTEN": f"127.0.0.1:{closed}",
+        "ASR_ENDPOINT": f"ws://127.0.0.1:{closed}/asr",
+        "TTS_ENDPOINT": f"ws://127.0.0.1:{closed}/tts",
+    }
+    return load({f"WAIHU_{name}": value for name, value in {**away, **given}.items()}, directory)
+
+
+def checks(house: Settings) -> dict[str, Check]:
+    return {check.name: check for check in examine(house)}
+
+
+def test_when_everything_is_down_everything_is_named_with_its_fix(tmp_path: Path, closed: int) -> None:
+    found = checks(settings(tmp_path, closed))
+    for name in ("database", "redis", "workers", "media", "api", "phone system", "speech recognition"):
+        assert found[name].state == "fail", name
+        assert found[name].fix, name
+    assert found["stand-ins"].state == "fail"
+    assert "WAIHU_ALLOW_STANDIN" in found["stand-ins"].fix
+
+
+def test_what_works_is_told_too(tmp_path: Path, closed: int) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as phone:
+        url = f"http://127.0.0.1:{phone.getsockname()[1]}/dialog"
+        house = settings(tmp_path, closed, PHONE_URL=url, CALL_WINDOW="09:00-12:00,14:00-20:00")
+        house.state_dir.mkdir()
+        upgrade(house.database_url)
+        found = checks(house)
+    for name in ("database", "queue", "phone system", "calling window", "disk", "language model"):
+        assert found[name].state == "ok", found[name]
+
+
+def test_a_redis_that_answers_tells_its_version_and_clock(tmp_path: Path, closed: int, redis_url: str) -> None:
+    found = checks(settings(tmp_path, closed, REDIS_URL=redis_url))
+    assert (found["redis"].state, found["clock"].state) == ("ok", "ok")
+    assert "version" in found["redis"].detail
+    assert found["workers"].state == "fail"
+
+
+@pytest.mark.parametrize(
+    ("given", "name", "state"),
+    [
+        ({"CALL_WINDOW": "morning"}, "gates", "fail"),
+        ({"CALL_WINDOW": ""}, "calling window", "warn"),
+        ({"ASR_PROVIDER": "aliyun"}, "speech recognition", "fail"),
+        ({"API_LISTEN": "0.0.0.0:8899"}, "API's address", "fail"),
+        ({"ALLOW_STANDIN": "1"}, "stand-ins", "warn"),
+        ({"LLM_ENDPOINT": "http://127.0.0.1:1/v1"}, "language model", "fail"),
+    ],
+)
+def test_settings_that_would_go_wrong_are_named(
+    tmp_path: Path, closed: int, given: dict[str, str], name: str, state: str
+) -> None:
+    assert checks(settings(tmp_path, closed, **given))[name].state == state
+
+
+def test_a_recordings_directory_that_cannot_be_written_is_named(tmp_path: Path, closed: int) -> None:
+    (tmp_path / "file").write_text("in the way")
+    found = checks(settings(tmp_path, closed, RECORDINGS_DIR=str(tmp_path / "file")))
+    assert found["recordings"].state == "fail"
+
+
+def test_programs_read_json_and_the_exit_code_tells(tmp_path: Path, closed: int) -> None:
+    stream = io.StringIO()
+    assert doctor(Console(file=stream), settings(tmp_path, closed), as_json=True) == 1
+    document = json.loads(stream.getvalue())
+    assert document["ok"] is False
+    assert {"name", "state", "detail", "fix"} == set(document["checks"][0])
+
+
+def test_piped_it_is_one_line_a_check_and_holds_no_secret(tmp_path: Path, closed: int) -> None:
+    stream = io.StringIO()
+    house = settings(tmp_path, closed, DATABASE_URL="postgresql://waihu:hunter2@127.0.0.1:1/waihu")
+    doctor(Console(file=stream), house)
+    lines = stream.getvalue().splitlines()
+    assert all(line.split("\t")[0] in ("ok", "warn", "fail") for line in lines)
+    assert "hunter2" not in stream.getvalue()
