@@ -9,7 +9,6 @@ import asyncio
 import logging
 import random
 import uuid
-from collections import Counter, deque
 from collections.abc import Callable
 
 from sandbox.people.directory import Directory, by_number, check_pattern
@@ -27,6 +26,7 @@ from sandbox.phone.register import Register
 from sandbox.phone.report import audio_report
 from sandbox.phone.settings import PhoneSettings
 from sandbox.phone.talk import Talk
+from sandbox.phone.trunk import Trunk
 from shared.phone.wire import StartCall
 
 log = logging.getLogger(__name__)
@@ -61,8 +61,7 @@ class Exchange:
         self._agenda = Agenda()
         self.register = Register()
         self._talking: dict[str, Call] = {}
-        self._live: Counter[str] = Counter()
-        self._recent: dict[str, deque[float]] = {}
+        self._trunk = Trunk()
         self._closing: set[asyncio.Task[None]] = set()
         self._open = True
 
@@ -146,12 +145,11 @@ class Exchange:
         if not self._open:
             raise Refusal(Code.CLOSING, "the phone system is closing; no call is placed any more")
         now = self.clock.now()
-        self._check_limits(request.caller, now)
+        self._trunk.check(request.caller, self.settings.limit_of(request.caller), now)
         name, manner, faults = self.directory.find(request.callee)
         attempt = self.register.attempt(request.callee)
         if manner.answers == "refused" and not (manner.from_attempt and attempt >= manner.from_attempt):
             raise Refusal(Code.NUMBER_REFUSED, "the number was refused; nothing rang")
-        self._recent[request.caller].append(now)
         rng = random.Random(f"{self.settings.seed}:{request.callee}:{attempt}")
         call = Call(
             id=str(uuid.uuid1(node=_NODE)),
@@ -166,20 +164,8 @@ class Exchange:
         )
         self._reach(call, "placed")
         self.register.place(call)
-        self._live[request.caller] += 1
+        self._trunk.begin(request.caller, now)
         return call
-
-    def _check_limits(self, caller: str, now: float) -> None:
-        limit = self.settings.limit_of(caller)
-        if limit.concurrency is not None and self._live[caller] >= limit.concurrency:
-            raise Refusal(
-                Code.TOO_MANY_CALLS, f"the caller number may have {limit.concurrency} calls at once, and has them"
-            )
-        recent = self._recent.setdefault(caller, deque())
-        while recent and recent[0] <= now - 1.0:
-            recent.popleft()
-        if limit.cps is not None and len(recent) >= limit.cps:
-            raise Refusal(Code.TOO_FAST, f"the caller number may place {limit.cps} calls a second, and has done so")
 
     def _ring(self, call: Call) -> None:
         if call.state != "placed":
@@ -230,7 +216,7 @@ class Exchange:
         for appointment in call.appointments:
             appointment.cancel()
         call.appointments.clear()
-        self._live[call.request.caller] -= 1
+        self._trunk.end(call.request.caller)
         self.register.end(call)
         faults = self.faults_of(call)
         times = call.times(_skew_ms(faults))
