@@ -104,6 +104,17 @@ class Play:
             raise ValueError(f"expected a text before word times for play {self.play_id!r}; call mark first")
         self._marks[-1].offsets.extend(words)
 
+    def break_off(self) -> None:
+        """The current text's audio stopped short: keeps only the words that what came can have spoken.
+
+        What a text's whole audio would have taken nobody knows then; the guess of media.subtitle is slow speech, so
+        that rather too few words count as spoken than one too many.
+        """
+        if self._marks and self._marks[-1].end is None:
+            last = self._marks[-1]
+            last.text = last.text_spoken(self.appended, self._rate)
+            last.end = self.appended
+
     def end(self) -> None:
         """No more audio will come. Twice is harmless."""
         self.ended = True

@@ -79,6 +79,10 @@ class Mark:
             return self.end - self.start
         return max(appended - self.start, int(_weights(self.text)[-1] * UNIT_S * rate))
 
+    def text_spoken(self, appended: int, rate: int) -> str:
+        """The whole words that the audio so far can have spoken, if it is never completed."""
+        return _whole_words(self.text, self.characters_at(appended - self.start, self.span(appended, rate))).text
+
     def characters_at(self, sample: int, span: int) -> int:
         """How many characters have been spoken ``sample`` samples into a mark of ``span``. Rounded down."""
         if sample >= span:

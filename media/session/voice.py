@@ -186,6 +186,8 @@ class Voice:
     def feed_failed(self, track: Track, piece: Utterance, failure: SpeechFailure) -> None:
         """The rest of the track is given up; a fallback is spoken instead, once."""
         self._feed.stop()
+        if track.play is not None and any(begun.begun for begun in track.pieces):
+            track.play.break_off()
         track.drop()
         track.failed = True
         if not piece.fallback:

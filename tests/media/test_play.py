@@ -146,6 +146,26 @@ def test_word_times_want_a_text() -> None:
         play_of().offsets([WordOffset(0, 1, 0, 10)])
 
 
+def test_a_text_that_broke_off_keeps_the_words_its_audio_can_have_spoken() -> None:
+    play = play_of()
+    play.mark("一二三四")
+    play.append(ramp(0, 4100))  # half a second: two characters of slow speech
+    play.break_off()
+    play.mark("抱歉")
+    play.append(ramp(0, 4000))
+    play.end()
+    assert play.text == "一二抱歉"
+    assert play.text_at(4100).text == "一二"
+
+
+def test_a_text_that_broke_off_before_it_sounded_leaves_nothing() -> None:
+    play = play_of()
+    play.mark("一二三四")
+    play.break_off()
+    play.mark("抱歉")
+    assert play.text == "抱歉"
+
+
 def test_the_total_is_guessed_while_audio_still_comes() -> None:
     play = play_of()
     play.mark("一二三四")

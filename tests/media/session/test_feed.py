@@ -103,6 +103,20 @@ def test_a_provider_that_gives_up_is_an_error_with_its_reason() -> None:
     assert scene.session.reason == "autohangup", "a goodbye that failed still ends the call"
 
 
+def test_words_whose_audio_never_came_are_not_in_the_transcript() -> None:
+    scene = silent_scene(fallback_text="稍等")
+    scene.synthesizer.cached.add("稍等")
+    scene.session.submit(Tts(text="一二三四五六七八", play_id="a", auto_hangup=True))
+    scene.drain()
+    scene.synthesizer.streams[0].speak(3)
+    scene.synthesizer.streams[0].fail()
+    scene.run(4)
+    heard = "".join(turn.content for turn in scene.session.heard())
+    assert heard.endswith("稍等")
+    assert "一" in heard
+    assert "四" not in heard
+
+
 def test_a_provider_that_is_not_available_is_an_error() -> None:
     scene = silent_scene()
     scene.synthesizer.refusing = SpeechFailure("twin", "provider", "no such provider")
