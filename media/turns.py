@@ -44,10 +44,13 @@ _PARTICLE = re.compile(
 )
 _OPEN = re.compile(
     r"[，、,：:]$"
-    r"|(?:那个|这个|就是|就是说|然后|还有|因为|所以|但是|可是|不过|如果|或者|而且|比如|嗯|呃|我想|(?<=[^，,、])我是|我的|(?<![是对好行])(?<!可以)的)$"
+    r"|(?:那个|这个|就是|就是说|然后|还有|因为|所以|但是|可是|不过|如果|或者|而且|比如|嗯|呃|我想|(?<=[^，,、])我是|我的)$"
     r"|\b(?:and|but|so|or|because|if|the|a|an|to|of|my|um|uh|er)$",
     re.IGNORECASE,
 )
+_ATTRIBUTE = re.compile(r"(?<!我)(?<![是对好行])(?<!可以)的$")
+"""的 joins what comes before to a noun that is still to come, unless the recogniser closed the sentence there:
+"我会去的。" is whole, and very common."""
 _CLOSING_MARKS = " ”’」』）)\"'"
 
 
@@ -61,7 +64,10 @@ def looks_open(text: str) -> bool:
     """Whether it seems to go on: a comma, or a word after which more must come. A final mark does not hide that word:
     recognisers put one wherever there is a pause."""
     bare = text.rstrip(_CLOSING_MARKS)
-    return bool(_OPEN.search(bare)) or bool(_OPEN.search(bare.rstrip("。.…")))
+    unmarked = bare.rstrip("。.…")
+    if _ATTRIBUTE.search(unmarked):
+        return unmarked == bare
+    return bool(_OPEN.search(bare)) or bool(_OPEN.search(unmarked))
 
 
 class TurnDetector:

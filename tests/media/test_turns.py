@@ -33,14 +33,17 @@ def said(text: str, began: float = 1.0, ended: float = 2.0) -> TurnDetector:
         "就这样吧",
         "“好！”",
         "不用了",
+        "我会去的。",
+        "挺满意的。",
     ],
 )
 def test_complete_texts(text: str) -> None:
     assert looks_complete(text)
+    assert not looks_open(text)
 
 
 @pytest.mark.parametrize(
-    "text", ["我想", "因为", "然后，", "我的", "那个", "嗯", "I want to", "but", "第一、", "还有。"]
+    "text", ["我想", "因为", "然后，", "我的", "那个", "嗯", "I want to", "but", "第一、", "还有。", "红色的"]
 )
 def test_open_texts(text: str) -> None:
     assert looks_open(text)
