@@ -1,7 +1,8 @@
 """From the options of Active Call to those of the speech providers. Pure.
 
 What a call leaves open is as the settings say. A call that names another provider than they do never gets their
-endpoint, model or key: those belong to the provider they were configured for.
+endpoint, model or key: those belong to the provider they were configured for. Nor does an endpoint that a call brings
+ever get our key.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ def recognition(option: TranscriptionOption, configured: RecognitionOptions, ori
         language=option.language or base.language,
         model=option.model_type or base.model,
         endpoint=option.endpoint or base.endpoint,
-        key=option.secret_key or base.key,
+        key=option.secret_key or ("" if option.endpoint else base.key),
         samplerate=RATE,
         origin_ms=origin_ms,
         extra=dict(base.extra) | (option.extra or {}),
@@ -42,7 +43,7 @@ def synthesis(option: SynthesisOption, configured: SynthesisOptions) -> Synthesi
         speed=base.speed if option.speed is None else option.speed,
         emotion=option.emotion or base.emotion,
         endpoint=option.endpoint or base.endpoint,
-        key=option.secret_key or base.key,
+        key=option.secret_key or ("" if option.endpoint else base.key),
         subtitle=base.subtitle if option.subtitle is None else option.subtitle,
         samplerate=RATE,
         extra=dict(base.extra) | (option.extra or {}),
