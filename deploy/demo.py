@@ -9,11 +9,10 @@ import shutil
 import signal
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx2
 from rich.console import Console
 
 from deploy import expectations, plan, tickets
@@ -21,7 +20,7 @@ from deploy.client import Api
 from deploy.console import Files
 from deploy.display import Progress, Result, print_results
 from deploy.embedded import reachable
-from deploy.expectations import Outcome
+from deploy.outcomes import gather, records_closed
 from deploy.plan import Plan
 from deploy.procfile import ROOT
 from deploy.state import LOCK_FILE, held
@@ -34,7 +33,6 @@ TICKETS = ROOT / "docs" / "examples" / "tickets.json"
 CALLS_WITHIN = 140.0
 """Seconds from the tickets' submission to the last closed record: the longest talk takes 70, closing a record 30."""
 LOOK_AGAIN = 0.5
-REPORT_SECONDS = 10.0
 _FINAL = frozenset(STATUS_TEXT[state] for state in FINAL_TASKS)
 
 
@@ -120,7 +118,7 @@ def _wait(api: Api, wanted: list[int], progress: Progress) -> None:
         rows = {row["batchId"]: row for row in api.tasks(limit=len(wanted))}
         progress.show([rows[batch_id] for batch_id in wanted])
         final = {batch_id for batch_id in open_records if rows[batch_id]["status"] in _FINAL}
-        open_records -= {batch_id for batch_id in final if _closed(api.task(batch_id))}
+        open_records -= {batch_id for batch_id in final if records_closed(api.task(batch_id))}
         if not open_records:
             return
         if time.monotonic() > deadline:
@@ -131,37 +129,13 @@ def _wait(api: Api, wanted: list[int], progress: Progress) -> None:
         time.sleep(LOOK_AGAIN)
 
 
-def _closed(task: Mapping[str, Any]) -> bool:
-    return all(call["closedAt"] for call in task["calls"])
-
-
 def _result(api: Api, drawn: Plan, batch_id: int) -> Result:
-    task = api.task(batch_id)
-    uuid = task["calls"][0]["uuid"] if task["calls"] else ""
-    records = api.records(limit=1, uuid=uuid) if uuid else []
-    record = records[0] if records else {}
-    wav_url = record.get("wavFileUrl", "")
-    outcome = Outcome(
-        task=task,
-        record=record,
-        call=api.call(uuid) if uuid else {},
-        report=_report(drawn.sandbox_url, uuid) if uuid else {},
-        recording=api.download(wav_url) if wav_url else b"",
-    )
-    manner, behaviour, _ = Directory().find(task["phone"])
+    outcome = gather(api, drawn.sandbox_url, batch_id)
+    wav_url = outcome.record.get("wavFileUrl", "")
+    manner, behaviour, _ = Directory().find(outcome.task["phone"])
     path = str(drawn.settings.recordings_dir / wav_url.partition("filename=")[2].partition("&")[0]) if wav_url else ""
-    found = expectations.problems(outcome, manner) if record else ["there is no record of it"]
+    found = expectations.problems(outcome, manner) if outcome.record else ["there is no record of it"]
     return Result(outcome=outcome, manner=manner, about=behaviour.about, recording=path, problems=found)
-
-
-def _report(sandbox_url: str, uuid: str) -> dict[str, Any]:
-    """What the sandbox says of the call: what its callee heard. ``{}`` if it knows nothing."""
-    response = httpx2.get(f"{sandbox_url}/np/sandbox/report/{uuid}", timeout=REPORT_SECONDS, trust_env=False)
-    with suppress(ValueError):
-        document = response.json()
-        if response.status_code == 200 and isinstance(document, dict):
-            return document
-    return {}
 
 
 def _document(results: list[Result], seconds: float) -> dict[str, Any]:
