@@ -152,10 +152,10 @@ class Control:
             self._filled.clear()
             while self._outbox:
                 batch = [self._outbox.popleft() for _ in range(min(BATCH, len(self._outbox)))]
-                pipeline = self._client.pipeline(transaction=False)
-                for message in batch:
-                    pipeline.publish(bus.LIVE_CHANNEL, message)
-                await pipeline.execute()
+                async with self._client.pipeline(transaction=False) as pipeline:
+                    for message in batch:
+                        pipeline.publish(bus.LIVE_CHANNEL, message)
+                    await pipeline.execute()
 
     async def _catch_up(self) -> None:
         """Hints that were said while nobody listened: what they were about is in the briefings."""

@@ -161,7 +161,7 @@ class _Waiting:
             frame = decode_audio(message)  # type: ignore[arg-type]
         except WireError:
             if self.bad.bad("not_audio"):
-                self._socket.receiver = None
+                self._socket.ignore()
                 self._socket.protocol.fail(1007, "too many frames that are none")
                 self._socket.send_data()
             return
@@ -179,7 +179,7 @@ class _Waiting:
 
 
 async def _shut(socket: AudioConnection, code: int, reason: str) -> None:
-    socket.receiver = None
+    socket.ignore()
     try:
         await socket.close(code, reason)
     except ConnectionClosed:

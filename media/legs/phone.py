@@ -88,7 +88,7 @@ class PhoneLeg:
             self._return = None
         socket.receiver = self._received
         if former is not None and former is not socket:
-            former.receiver = _ignore
+            former.ignore()
             _close_later(former, 1000, "replaced by a newer socket")
         self._update_ready()
         if not socket.is_open:
@@ -184,7 +184,7 @@ class PhoneLeg:
     def _refuse(self, what: str, code: int) -> None:
         self.bad_frames += 1
         if self._bad is not None and self._bad.bad(what) and self._socket is not None:
-            self._socket.receiver = _ignore
+            self._socket.ignore()
             _close_later(self._socket, code, f"too many frames that are none: {what}")
 
     # --- the stream ---
@@ -206,10 +206,6 @@ class PhoneLeg:
 
     def _update_ready(self) -> None:
         self.ready = self._playing and not self._cleaning and self._socket is not None and not self._over
-
-
-def _ignore(message: bytes | bytearray | memoryview) -> None:
-    """For a socket that carries no call any more."""
 
 
 def _close_later(socket: AudioConnection, code: int, reason: str) -> None:

@@ -1,8 +1,10 @@
 """A WebSocket that carries audio: each message handed over as it is read, frames written without waiting.
 
-The seam behind which the WebSocket library lies. Its usual interface wakes a task for every message and awaits every
-write; at 50 messages a second and call that would be most of the work of this process. So the reading side is taken
-over where the library hands its frames to its queue, and the writing side is what its own ``broadcast`` does.
+The seam behind which the WebSocket library lies. Its usual interface wakes a task for every message, parses with
+generators and awaits every write; at 50 messages a second and call that would be most of the work of this process.
+So whole, unfragmented data frames are taken before the library sees them, and frames are written as its own
+``broadcast`` would write them. Everything else (handshake, pings, closing, fragments, violations) stays the library's,
+which is handed nothing but whole frames and thus always stands at the beginning of one.
 """
 
 from __future__ import annotations
@@ -12,8 +14,8 @@ from collections.abc import Callable, Sequence
 
 from websockets.asyncio.server import ServerConnection
 from websockets.frames import Frame, Opcode
-from websockets.http11 import Request
 from websockets.protocol import Event, State
+from websockets.speedups import apply_mask
 
 MAX_MESSAGE_BYTES = 1 << 20
 """Half a minute of audio in base64: what is longer is refused by the library (1009) before it is read to its end.
@@ -21,6 +23,11 @@ What is above two seconds is refused by the ears, which says so and harms nothin
 MAX_UNSENT_BYTES = 16_000
 """One second of our audio that a peer has not taken: the call cannot be held together any more, and is dropped."""
 _SHORT, _LONG = 126, 1 << 16
+_MESSAGES = (Opcode.TEXT, Opcode.BINARY, Opcode.CONT)
+_DATA = (0x81, 0x82)
+"""First bytes of final, unfragmented text and binary frames."""
+
+Receiver = Callable[[bytes | bytearray | memoryview], None]
 
 log = logging.getLogger(__name__)
 
@@ -44,32 +51,80 @@ class SlowPeerError(ConnectionError):
 class AudioConnection(ServerConnection):
     """A connection whose messages go to ``receiver``, synchronously, once that is set."""
 
-    receiver: Callable[[bytes | bytearray | memoryview], None] | None = None
+    receiver: Receiver | None = None
     _fragments: list[bytes] | None = None
-    _fragmented = 0
+    _rest = b""
+    """The beginning of a frame that has not come to its end."""
+    _through = False
+    """The library reads for itself from now on: what came is not for us to cut into frames."""
+
+    def data_received(self, data: bytes) -> None:
+        """Called by the loop with what the peer sent."""
+        if self._through:
+            super().data_received(data)
+        elif self.request is None:
+            super().data_received(data)
+            self._through = bool(
+                self.protocol.reader.buffer
+            )  # frames sent on the heels of the handshake, or half of one
+        else:
+            self._cut(self._rest + data if self._rest else data)
+
+    def _cut(self, data: bytes) -> None:
+        """Takes the whole frames of ``data`` (RFC 6455, section 5.2), and keeps the rest."""
+        at, end = 0, len(data)
+        while end - at >= 2:
+            size, mask = data[at + 1] ^ 0x80, at + 2
+            if size == _SHORT and end - at >= 4:
+                size, mask = data[at + 2] << 8 | data[at + 3], at + 4
+            elif size >= _SHORT:  # its length is not all there, or it is very long, or it is not masked
+                if size == _SHORT:
+                    break
+                self._through = True
+                super().data_received(data[at:])
+                return
+            body = mask + 4
+            stop = body + size
+            if stop > end:
+                break
+            self._take(data[at], data, mask, body, stop, at)
+            at = stop
+        self._rest = data[at:]
+
+    def _take(self, first: int, data: bytes, mask: int, body: int, stop: int, at: int) -> None:
+        """One whole frame: audio goes to the receiver, all else to the library."""
+        receiver = self.receiver
+        if first in _DATA and receiver is not None and self._fragments is None and self.protocol.state is State.OPEN:
+            receiver(apply_mask(data[body:stop], data[mask:body]))
+        else:
+            super().data_received(data[at:stop])
 
     def process_event(self, event: Event) -> None:
-        """Called by the library with each frame that was read."""
+        """Called by the library with each frame that it has read: here, those of fragmented messages."""
         receiver = self.receiver
-        if receiver is None or isinstance(event, Request) or not isinstance(event, Frame):
+        if receiver is None or not isinstance(event, Frame) or event.opcode not in _MESSAGES:
             super().process_event(event)
+        elif self.protocol.state is not State.OPEN:
+            return  # nobody listens to a connection that is being closed
         elif event.opcode is Opcode.TEXT or event.opcode is Opcode.BINARY:
             if event.fin:
                 receiver(event.data)
             else:
                 self._fragments = [bytes(event.data)]
-        elif event.opcode is Opcode.CONT and self._fragments is not None:
+        elif self._fragments is not None:
             self._fragments.append(bytes(event.data))  # the library bounds their sum by max_size
             if event.fin:
                 message, self._fragments = b"".join(self._fragments), None
                 receiver(message)
-        else:
-            super().process_event(event)
 
     @property
     def is_open(self) -> bool:
         """Whether audio can still be sent."""
         return self.protocol.state is State.OPEN
+
+    def ignore(self) -> None:
+        """Nobody hears what comes from now on: not the receiver, and not the library's queue, which would fill."""
+        self.receiver = _ignored
 
     def send_frames(self, frames: Sequence[memoryview]) -> None:
         """Writes one binary message a frame, at once. Ignored on a closing socket. Raises SlowPeerError."""
@@ -81,3 +136,7 @@ class AudioConnection(ServerConnection):
         for frame in frames:
             size = len(frame)
             transport.write((_HEADER_320 if size == 320 else binary_header(size)) + frame)
+
+
+def _ignored(message: bytes | bytearray | memoryview) -> None:
+    """For a socket that carries no call (any more)."""

@@ -12,6 +12,7 @@ from media.protocol import events
 from media.session.moments import Moments
 from media.session.ports import SpeechPort
 from media.session.recognition import Recognising
+from media.session.tail import LOOKED_AT, quiet_tail
 from media.session.timers import Timers
 from media.session.words import Words
 from media.speech.ports import Recognition, SpeechFailure
@@ -130,9 +131,9 @@ class Listening:
         """It is certain that the caller stopped, at ``sample``."""
         if self._options.vad is None:
             return
-        at = self.ears.timeline(sample)
-        self._silent_since = self._moments.moment_at(at)
-        start = self._moments.ms_at(at)
+        at = self.ears.timeline(sample) - self._quiet_before(sample)
+        self._silent_since = max(self._spoke_at, self._moments.moment_at(at))
+        start = self._moments.ms_of(self._silent_since)
         self._emit(events.Silence, start_time=start, duration=max(0, self._moments.now_ms() - start))
         self.words.speech_ended(self._silent_since)
         if self._recognising is not None:
@@ -145,6 +146,12 @@ class Listening:
         """A key was pressed."""
         self._emit(events.Dtmf, digit=digit)
         self._host.input_came()
+
+    def _quiet_before(self, sample: int) -> int:
+        """Samples before ring index ``sample`` that were quiet already."""
+        ring = self.ears.ring
+        start = max(ring.oldest, sample - LOOKED_AT)
+        return quiet_tail(ring.read(start, sample - start)) if start < sample <= ring.written else 0
 
     # --- recognition ---
 

@@ -9,7 +9,7 @@ from typing import Any
 import fakeredis
 import msgspec
 
-from media.owner import Owners
+from media.owner import BATCH, Owners
 from shared import bus
 
 UUID = "2511201200000000001"
@@ -38,7 +38,7 @@ def test_a_later_part_takes_the_call_and_an_earlier_one_learns_it_when_it_renews
         await one.take(UUID, 1, lambda: lost.append("one"))
         await two.take(UUID, 2, lambda: lost.append("two"))
         assert await holder(redis) == bus.Owner(process="p2", part=2)
-        await one._renew(UUID)
+        await one.renew([UUID])
         assert lost == ["one"]
         assert await holder(redis) == bus.Owner(process="p2", part=2)
 
@@ -79,10 +79,10 @@ def test_redis_away_keeps_the_call_and_a_wiped_key_is_written_again() -> None:
         owners = Owners(redis, "p1")
         await owners.take(UUID, 1, lambda: lost.append(1))
         server.connected = False
-        assert not await owners._renew(UUID)
+        await owners.renew([UUID])
         server.connected = True
         await redis.flushall()
-        assert await owners._renew(UUID)
+        await owners.renew([UUID])
         assert await holder(redis) == bus.Owner(process="p1", part=1)
         assert lost == []
 
@@ -93,5 +93,19 @@ def test_a_key_expires_by_itself() -> None:
     async def scenario(redis: Any, server: fakeredis.FakeServer) -> None:
         await Owners(redis, "p1").take(UUID, 1, lambda: None)
         assert 0 < await redis.pttl(bus.owner_key(UUID)) <= bus.OWNER_TTL_MS
+
+    with_redis(scenario)
+
+
+def test_many_calls_are_renewed_together() -> None:
+    async def scenario(redis: Any, server: fakeredis.FakeServer) -> None:
+        lost: list[str] = []
+        uuids = [f"25112012{number:011d}" for number in range(BATCH + 5)]
+        one, two = Owners(redis, "p1"), Owners(redis, "p2")
+        for uuid in uuids:
+            await one.take(uuid, 1, lambda uuid=uuid: lost.append(uuid))  # type: ignore[misc]
+        await two.take(uuids[BATCH], 2, lambda: None)
+        await one.renew(uuids)
+        assert lost == [uuids[BATCH]]
 
     with_redis(scenario)

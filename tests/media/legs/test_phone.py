@@ -13,11 +13,9 @@ import pytest
 import websockets
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
-from websockets.frames import Frame, Opcode
 
 from media.audio import wav
 from media.legs.phone import MAX_BAD_RUN
-from media.legs.socket import binary_header
 from media.protocol import events
 from media.protocol.commands import Hangup, Interrupt, Tts
 from shared import doorbell, recordings
@@ -437,9 +435,3 @@ def test_the_customers_words_and_ours_are_in_the_recording(tmp_path: Path) -> No
         assert np.count_nonzero(samples[:, 1] == 1) == 1600, "right is us"
 
     in_office(scenario, tmp_path)
-
-
-@pytest.mark.parametrize("size", [0, 1, 125, 126, 320, 640, 65535, 65536, 100_000])
-def test_a_header_says_its_size(size: int) -> None:
-    data = bytes(size)
-    assert binary_header(size) + data == Frame(Opcode.BINARY, data).serialize(mask=False)

@@ -23,6 +23,17 @@ def test_speech_and_silence_tell_when_they_really_were() -> None:
     assert speaking.track_id == silence.track_id == "s1"
 
 
+def test_silence_begins_where_the_sound_ended_not_where_the_detector_noticed() -> None:
+    scene = Scene()
+    for pcm in [b"\x00\x20" * 160] * 25 + [bytes(320)] * 15:
+        scene.clock.advance(0.02)
+        scene.session.audio(pcm, scene.clock.monotonic())
+    scene.session.listening.speech_started(0)
+    scene.session.listening.speech_ended(30 * 160)
+    scene.drain()
+    assert abs(scene.of(events.Silence)[0].start_time - scene.session.moments.epoch_ms - 500) <= 25
+
+
 def test_the_end_of_a_turn_carries_all_that_was_said() -> None:
     scene = Scene()
     scene.run(0.5)
