@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from deploy.outcomes import gather
+from shared.recordings import Turn, read_lines
 from tests.flow.house import House, until, until_closed
 from tests.flow.test_calls import ticket
 
@@ -26,11 +27,8 @@ def house(tmp_path: Path) -> Iterator[House]:
 
 def pids(house: House, words: str) -> list[int]:
     """The house's own processes whose command line holds ``words``, children of the supervisor and theirs."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and words in _command(entry) and _descends(int(entry.name), house.pid):
-            found.append(int(entry.name))
-    return found
+    running = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+    return [pid for pid in running if words in _command(Path(f"/proc/{pid}")) and _descends(pid, house.pid)]
 
 
 def _command(process: Path) -> str:
@@ -58,7 +56,7 @@ def test_media_worker_and_redis_are_killed_in_the_midst_of_calls(house: House) -
         batch_ids = [task["batchId"] for task in created]
         first = batch_ids[0]
         until(lambda: api.task(first)["status"] == "通话中", 60, house.told)
-        until(lambda: len(transcripts(house)) > 2, 60, house.told)
+        until(lambda: turns_of_ours(house) >= 3, 60, house.told)
         for words in ("media.main", "workers.app --quiet worker", "redis-server"):
             for pid in pids(house, words):
                 os.kill(pid, signal.SIGKILL)
@@ -75,7 +73,10 @@ def test_media_worker_and_redis_are_killed_in_the_midst_of_calls(house: House) -
         assert gather(api, house.sandbox_url, again).task["status"] == "已完成"
 
 
-def transcripts(house: House) -> list[str]:
-    """Every line that was written down so far of what was heard."""
+def turns_of_ours(house: House) -> int:
+    """How many calls have a turn of ours written down."""
     root = Path(house.environment["WAIHU_STATE_DIR"]) / "recordings"
-    return [line for path in root.rglob("*.jsonl") for line in path.read_text().splitlines() if '"turn"' in line]
+    return sum(
+        any(isinstance(line, Turn) and line.role == "assistant" for line in read_lines(path))
+        for path in root.rglob("*.jsonl")
+    )
