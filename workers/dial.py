@@ -13,8 +13,8 @@ from sqlalchemy import Connection
 
 from shared.errors import OutcomeUnknown, Refused, Unplaced
 from shared.lifecycle import (
+    WAITING_TASKS,
     CallState,
-    Effects,
     Fact,
     Placed,
     StopAsked,
@@ -22,13 +22,17 @@ from shared.lifecycle import (
     dialing,
     expired,
     follow,
+    stopped,
 )
 from shared.lifecycle import OutcomeUnknown as OutcomeUnknownFact
 from shared.lifecycle import Refused as RefusedFact
 from shared.lifecycle import Unplaced as UnplacedFact
 from workers import store
+from workers.breaker import Outcome
+from workers.candidates import first_look, last_look
 from workers.effects import carry_out, ring_dispatch
-from workers.gates import Candidate, Closed, Remedy
+from workers.gates import Closed, Remedy
+from workers.holds import hold_tasks
 from workers.house import House
 from workers.room import NoLease, NoTurn, RoomShut
 from workers.store import Change, Held, Overtaken
@@ -42,30 +46,48 @@ def dial(house: House, *uuids: str) -> None:
     house.dials.run(uuids, lambda uuid: _dial(house, uuid))
 
 
+class Shut(Exception):
+    """A gate was found closed in the transaction that would have committed the call as dialing."""
+
+    def __init__(self, closed: Closed) -> None:
+        super().__init__(closed.reason)
+        self.closed = closed
+
+
 def _dial(house: House, uuid: str) -> None:
     with house.read() as connection:
         held = store.read(connection, uuid=uuid)
     if held is None or held.call.state is not CallState.QUEUED:
         return
-    closed = _closed(house, held)
+    closed = house.gates.closed() or house.gates.refuses(first_look(held), house.clock.now_ms())
     if closed is not None:
         call_off(house, uuid, closed)
         return
     if not _take_turn(house, held):
         return
-    change = _commit_dialing(house, held)
-    if change is None:
+    granted = house.breaker.admit()
+    if granted is None:
+        call_off(house, uuid, _LEFT_ALONE)
         return
-    if change.call.state is not CallState.DIALING:
-        carry_out(house, change)
+    dialled = _commit_dialing(house, held)
+    if dialled is None:
+        house.breaker.withdraw(granted)
         return
-    place(house, replace(held, call=change.call, task=change.task), _startcall(house, held))
+    fact = _startcall(house, dialled)
+    try:
+        place(house, dialled, fact)
+    finally:
+        if house.breaker.record(granted, _OUTCOME[type(fact)]):
+            ring_dispatch(house)
 
 
-def _closed(house: House, held: Held) -> Closed | None:
-    now = house.clock.now_ms()
-    stop = held.task.stop_requested_at if held.task else None
-    return house.gates.closed(now) or house.gates.refuses(Candidate(held.number, held.expires_at, stop), now)
+_LEFT_ALONE = Closed("breaker", "the phone system is left alone for a while")
+_OUTCOME: dict[type[Fact], Outcome] = {
+    Placed: Outcome.PLACED,
+    RefusedFact: Outcome.REFUSED,
+    UnplacedFact: Outcome.FAILED,
+    OutcomeUnknownFact: Outcome.FAILED,
+}
 
 
 def _take_turn(house: House, held: Held) -> bool:
@@ -92,22 +114,42 @@ def _take_turn(house: House, held: Held) -> bool:
     return True
 
 
-def _commit_dialing(house: House, held: Held) -> Change | None:
-    """The call as dialing, if it is still queued and no stop was asked; None if it is in other hands already."""
+def _commit_dialing(house: House, held: Held) -> Held | None:
+    """The call as dialing, if it is still queued, no stop was asked and every gate is open at this very moment.
+
+    None: it is in other hands already, was stopped, or was given back to its task.
+    """
     try:
         return house.commit(lambda connection: _swap_to_dialing(connection, house, held))
     except Overtaken:
-        return house.commit(lambda connection: _dialing_or_not(connection, house, held.call.uuid))
+        pass
+    except Shut as shut:
+        call_off(house, held.call.uuid, shut.closed)
+        return None
+    try:
+        change = house.commit(lambda connection: _dialing_or_not(connection, house, held.call.uuid))
+    except Shut as shut:
+        call_off(house, held.call.uuid, shut.closed)
+        return None
+    if change is not None and change.call.state is CallState.DIALING:
+        return replace(change.held, call=change.call, task=change.task)
+    if change is not None:
+        carry_out(house, change)
+    return None
 
 
-def _swap_to_dialing(connection: Connection, house: House, held: Held) -> Change:
-    """One conditional update of the call and one of its task: whoever else wanted either row loses or has won."""
+def _swap_to_dialing(connection: Connection, house: House, held: Held) -> Held:
+    """One conditional update of the call and one of its task: whoever else wanted either row loses or has won.
+
+    The gates are asked after that: what made one of them close was committed before these rows became ours, or waits.
+    """
     task, now = held.task, house.clock.now_ms()
     if task is None or task.state is not TaskState.QUEUED or task.stop_requested_at is not None:
         raise Overtaken
     call = dialing(held.call, now, house.policies.default)
     store.swap(connection, held, call, follow(task, call), now)
-    return Change(held, call, follow(task, call), Effects())
+    _ask_gates(connection, house, held, now)
+    return replace(held, call=call, task=follow(task, call))
 
 
 def _dialing_or_not(connection: Connection, house: House, uuid: str) -> Change | None:
@@ -121,8 +163,16 @@ def _dialing_or_not(connection: Connection, house: House, uuid: str) -> Change |
         return store.advance(connection, held, StopAsked(now), house.policies)
     if task is not None and task.state is not TaskState.QUEUED:
         return store.advance(connection, held, UnplacedFact(now), house.policies)
+    _ask_gates(connection, house, held, now)
     call = dialing(held.call, now, house.policies.default)
     return store.save(connection, held, call, follow(task, call) if task else None, now)
+
+
+def _ask_gates(connection: Connection, house: House, held: Held, now: int) -> None:
+    """Raises Shut, and the transaction must be rolled back then."""
+    closed = house.gates.refuses(last_look(connection, held, house.gate_config.cap, now), now)
+    if closed is not None:
+        raise Shut(closed)
 
 
 def _startcall(house: House, held: Held) -> Fact:
@@ -151,10 +201,18 @@ def call_off(house: House, uuid: str, closed: Closed) -> None:
             return None
         fact: Fact = StopAsked(now) if closed.remedy is Remedy.STOP else UnplacedFact(now)
         change = store.advance(connection, held, fact, house.policies)
-        if closed.remedy is Remedy.EXPIRE and change.task is not None:
-            store.save_task(connection, change.task, expired(change.task, now), now)
+        task = change.task
+        if task is None:
+            return change
+        if closed.remedy is Remedy.EXPIRE:
+            store.save_task(connection, task, expired(task, now), now)
+        elif closed.remedy is Remedy.STOP:
+            store.save_task(connection, task, stopped(task, now), now)
+        elif closed.until is not None and task.state in WAITING_TASKS:
+            hold_tasks(connection, [(task.batch_id, closed.gate, closed.until)])
         return change
 
     change = house.commit(work)
     if change is not None:
+        log.info("a gate holds a call back", extra={"uuid": uuid, "gate": closed.gate})
         carry_out(house, change)

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, exists, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from shared.breaker import Standing
 from shared.database import is_postgresql
 from shared.doorbell import DIAL, DISPATCH
-from shared.lifecycle import QUEUED_WAIT_MS, CallState, Task, TaskState, expired, stopped
+from shared.lifecycle import QUEUED_WAIT_MS, UNPLACED_WAIT_MS, CallState, Task, TaskState, expired, stopped
 from shared.schema import calls, tasks
-from workers import store
-from workers.gates import Candidate, Closed, Remedy
+from workers import callers, store
+from workers.candidates import PAUSED, SUPPRESSED, claimed
+from workers.gates import DO_NOT_CALL, Closed, Remedy
+from workers.holds import hold_tasks, hold_zone, stop_suppressed
 from workers.house import CONCURRENCY, House
 from workers.leases import rebuild_room
 from workers.room import Lease, RoomShut
@@ -26,8 +29,6 @@ ROUNDS = 20
 """Claims of one dispatch, so that it ends; it rings for another if there may be more."""
 LARGEST_MESSAGE = 8
 """Calls of one dial message: a message costs as much as half a dial, and several workers should share a claim."""
-HELD_BACK_MS = 60_000
-"""Before a task that a gate made wait is looked at again."""
 
 log = logging.getLogger(__name__)
 
@@ -41,21 +42,33 @@ class Claim(NamedTuple):
 
 def dispatch(house: House) -> None:
     """Starts calls while there is room and work."""
-    if house.gates.closed(house.clock.now_ms()):
+    if house.gates.closed():
         return
     for _ in range(ROUNDS):
-        if not _round(house):
-            return
+        match house.breaker.standing():
+            case Standing.OPEN | Standing.TRYING:
+                return
+            case Standing.HALF_OPEN:
+                _round(house, 1)
+                return
+            case Standing.CLOSED:
+                if not _round(house, CLAIM):
+                    return
     house.bell.ring(DISPATCH)
 
 
-def _round(house: House) -> bool:
+def _round(house: House, most: int) -> bool:
     """One claim; whether another may find more."""
+    now = house.clock.now_ms()
     with house.read() as connection:
-        callers = due_callers(connection, house.clock.now_ms(), CLAIM)
-    if not callers:
+        due = due_tasks(connection, now, most)
+        limits = callers.openings(connection, house.settings.callers, house.settings.timezone, now) if due else {}
+    if not due:
         return False
-    leases = _take(house, callers)
+    shut = {zone: until for zone in {row.zone for row in due} if (until := house.gates.window.reopens(zone, now))}
+    if shut:
+        return sum(hold_zone(house, zone, until, now) for zone, until in shut.items()) > 0
+    leases = _take(house, [row.caller for row in due], limits)
     if not leases:
         return False
     claim = Claim([], 0)
@@ -65,7 +78,7 @@ def _round(house: House) -> bool:
         made = set(claim.leases)
         house.room.release(lease for lease in leases if lease not in made)
     ring_dials(house, [lease.uuid for lease in claim.leases])
-    return bool(claim.leases or claim.settled) and len(callers) == CLAIM
+    return bool(claim.leases or claim.settled) and len(due) == CLAIM
 
 
 def ring_dials(house: House, uuids: Sequence[str]) -> None:
@@ -75,29 +88,29 @@ def ring_dials(house: House, uuids: Sequence[str]) -> None:
         house.bell.ring(DIAL, *uuids[first : first + size])
 
 
-def _take(house: House, callers: Sequence[str | None]) -> list[Lease]:
+def _take(house: House, known: Sequence[str | None], limits: Mapping[str, int]) -> list[Lease]:
     """Leases for calls that are due, each from the number that its customer knows where that has room."""
     now = house.clock.now_ms()
-    uuids = [house.ids.draw(now) for _ in callers]
-    wanted = Counter(caller for caller in callers if caller)
+    uuids = [house.ids.draw(now) for _ in known]
+    wanted = Counter(caller for caller in known if caller)
     try:
-        return house.room.take(uuids, wanted, house.room.media_places(now))
+        return house.room.take(uuids, wanted, house.room.media_places(now), most=limits)
     except RoomShut:
         if not rebuild_room(house):
             return []
-        return house.room.take(uuids, wanted, house.room.media_places(now))
+        return house.room.take(uuids, wanted, house.room.media_places(now), most=limits)
 
 
 def is_due(now: int) -> ColumnElement[bool]:
-    """Waiting tasks whose time has come, and whose number has no live call."""
+    """Waiting tasks whose time has come, that are not paused, and whose number has no live call."""
     busy = exists().where(calls.c.number == tasks.c.number, store.LIVE_OUTBOUND)
-    return and_(store.WAITING, tasks.c.due_at <= now, ~busy)
+    return and_(store.WAITING, tasks.c.due_at <= now, ~busy, ~PAUSED)
 
 
-def due_callers(connection: Connection, now: int, most: int) -> list[str | None]:
-    """For each of the first ``most`` due tasks the number it was called from last, if it was."""
-    statement = select(tasks.c.caller).where(is_due(now)).order_by(*_ORDER).limit(most)
-    return list(connection.execute(statement).scalars())
+def due_tasks(connection: Connection, now: int, most: int) -> Sequence[Row[*tuple[Any, ...]]]:
+    """Of each of the first ``most`` due tasks the number it was called from last, if it was, and its own time zone."""
+    statement = select(tasks.c.caller, tasks.c.zone).where(is_due(now)).order_by(*_ORDER).limit(most)
+    return connection.execute(statement).all()
 
 
 _ORDER = (tasks.c.priority.desc(), tasks.c.due_at, tasks.c.batch_id)
@@ -106,33 +119,41 @@ _ORDER = (tasks.c.priority.desc(), tasks.c.due_at, tasks.c.batch_id)
 def claim_tasks(connection: Connection, house: House, leases: Sequence[Lease]) -> Claim:
     """Claims due tasks, at most one a lease and one a number, and writes their calls, all in this transaction."""
     now = house.clock.now_ms()
+    usable = callers.within_daily(connection, house.settings.callers, leases, house.settings.timezone, now)
     statement = select(
-        *store.task_columns(), tasks.c.number, tasks.c.phone, tasks.c.exten, tasks.c.caller, tasks.c.expires_at
+        *store.task_columns(),
+        *(tasks.c[name] for name in ("number", "phone", "exten", "caller", "expires_at", "zone")),
+        SUPPRESSED,
     )
-    rows = connection.execute(store.hold_tasks(statement.where(is_due(now)).order_by(*_ORDER).limit(len(leases)))).all()
+    rows = connection.execute(store.hold_tasks(statement.where(is_due(now)).order_by(*_ORDER).limit(len(usable)))).all()
     chosen: dict[str, Row[*tuple[Any, ...]]] = {}
-    settled = 0
-    for row in rows:
-        closed = house.gates.refuses(Candidate(row.number, row.expires_at, row.stop_requested_at), now)
+    refused: list[tuple[Task, Closed]] = []
+    for row, candidate in zip(rows, claimed(connection, rows, house.gate_config.cap, now), strict=True):
+        closed = house.gates.refuses(candidate, now)
         if closed is not None:
-            hold_back(connection, store.task_of(row), closed, now)
-            settled += 1
+            refused.append((store.task_of(row), closed))
         else:
             chosen.setdefault(row.number, row)
-    made = _insert_calls(connection, _assign(list(chosen.values()), leases), now)
+    settle_refused(connection, refused, now)
+    made = _insert_calls(connection, _assign(list(chosen.values()), usable), now)
     _queue_tasks(connection, made, now)
-    return Claim([lease for lease, _ in made], settled)
+    return Claim([lease for lease, _ in made], len(refused))
 
 
-def hold_back(connection: Connection, task: Task, closed: Closed, now: int) -> None:
-    """What a closed gate makes of a waiting task."""
-    match closed.remedy:
-        case Remedy.EXPIRE:
-            store.save_task(connection, task, expired(task, now), now)
-        case Remedy.STOP:
-            store.save_task(connection, task, stopped(task, now), now)
-        case Remedy.WAIT:
-            connection.execute(update(tasks).where(tasks.c.batch_id == task.batch_id).values(due_at=now + HELD_BACK_MS))
+def settle_refused(connection: Connection, refused: Sequence[tuple[Task, Closed]], now: int) -> None:
+    """What closed gates make of waiting tasks: those for numbers on the do-not-call list all at once."""
+    if any(closed.gate == DO_NOT_CALL for _, closed in refused):
+        stop_suppressed(connection, now)
+    waits = []
+    for task, closed in refused:
+        match closed.remedy:
+            case Remedy.EXPIRE:
+                store.save_task(connection, task, expired(task, now), now)
+            case Remedy.STOP if closed.gate != DO_NOT_CALL:
+                store.save_task(connection, task, stopped(task, now), now)
+            case Remedy.WAIT:
+                waits.append((task.batch_id, closed.gate, closed.until or now + UNPLACED_WAIT_MS))
+    hold_tasks(connection, waits)
 
 
 def _assign(
@@ -186,5 +207,5 @@ def _queue_tasks(connection: Connection, made: Sequence[tuple[Lease, Row[*tuple[
         connection.execute(
             update(tasks)
             .where(tasks.c.batch_id.in_(batch_ids))
-            .values(state=TaskState.QUEUED, state_at=now, due_at=None, caller=caller)
+            .values(state=TaskState.QUEUED, state_at=now, due_at=None, held_by=None, caller=caller)
         )

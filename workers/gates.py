@@ -1,23 +1,26 @@
 """Gates: why a call may not be placed now. Asked at dispatch, and again in dial just before the call is committed.
 
-A gate is a function. One of the house is asked with the time alone, before anything is claimed; one of the task is
-asked about each task. A gate whose configuration is broken stays shut and says so.
+A gate is a function. One of the house is asked with nothing, before anything is claimed; one of the task is asked about
+what is known of a task (``workers.candidates`` reads it). A gate whose configuration is broken keeps the house shut and
+says so.
 """
 
 from __future__ import annotations
 
 import enum
 import logging
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, time
-from typing import NamedTuple
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from shared.frequency import Cap, free_at
+from shared.gate_config import GateConfig
 from shared.settings import Settings
+from shared.window import DAY_MS, CallingHours
 
 log = logging.getLogger(__name__)
+
+DO_NOT_CALL, WINDOW, FREQUENCY, PAUSED = "do_not_call", "window", "frequency", "paused"
 
 
 class Remedy(enum.Enum):
@@ -30,36 +33,52 @@ class Remedy(enum.Enum):
 
 @dataclass(frozen=True)
 class Closed:
-    """A gate's refusal: which gate, why (constant text, no numbers), and what becomes of the task."""
+    """A gate's refusal: which gate, why (constant text, no numbers), and what becomes of the task.
+
+    ``until``: when a task that waits is due again; None: soon, as after any call that was not placed.
+    """
 
     gate: str
     reason: str
     remedy: Remedy = Remedy.WAIT
+    until: int | None = None
 
 
-class Candidate(NamedTuple):
-    """What the gates of a task look at."""
+@dataclass(frozen=True)
+class Candidate:
+    """What the gates of a task look at. Times are milliseconds since 1970."""
 
-    number: str
-    expires_at: int | None
-    stop_requested_at: int | None
+    expires_at: int | None = None
+    stop_requested_at: int | None = None
+    zone: str | None = None
+    """The ticket's own; None: the house's."""
+    suppressed: bool = False
+    """Its number is on the do-not-call list."""
+    paused: bool = False
+    attempts: tuple[int, ...] = ()
+    """When calls to its number left that may have rung there."""
+    resting: bool = False
+    """The number it would be called from rests."""
+    unheard: bool = False
+    """The last talk with this customer is not written down yet: it may hold the wish not to be called again."""
 
 
-HouseGate = Callable[[int], Closed | None]
+HouseGate = Callable[[], Closed | None]
 TaskGate = Callable[[Candidate, int], Closed | None]
 
 
 class Gates:
     """All of them, in order: the first that is closed answers."""
 
-    def __init__(self, of_house: Sequence[HouseGate], of_task: Sequence[TaskGate]) -> None:
+    def __init__(self, of_house: Sequence[HouseGate], of_task: Sequence[TaskGate], window: Window) -> None:
         self._of_house = tuple(of_house)
         self._of_task = tuple(of_task)
+        self.window = window
         self._said: Closed | None = None
 
-    def closed(self, now_ms: int) -> Closed | None:
-        """Why nobody may be called at ``now_ms``; None if the house is open. Logged when it changes."""
-        found = next((closed for gate in self._of_house if (closed := gate(now_ms))), None)
+    def closed(self) -> Closed | None:
+        """Why nobody may be called; None if the house is open. Logged when it changes."""
+        found = next((closed for gate in self._of_house if (closed := gate())), None)
         if found != self._said:
             self._said = found
             if found is None:
@@ -73,34 +92,26 @@ class Gates:
         return next((closed for gate in self._of_task if (closed := gate(candidate, now_ms))), None)
 
 
-def open_gates(settings: Settings) -> Gates:
+def open_gates(settings: Settings, config: GateConfig) -> Gates:
     """The gates that the settings ask for."""
+    window = Window(config.hours, settings.timezone)
     return Gates(
-        of_house=(standin_gate(settings), window_gate(settings.call_window, settings.timezone)),
-        of_task=(stopped, expired),
+        of_house=(config_gate(config), standin_gate(settings)),
+        of_task=(stopped, expired, suppressed, paused, window, frequency_gate(config.cap), resting, unheard),
+        window=window,
     )
+
+
+def config_gate(config: GateConfig) -> HouseGate:
+    """What cannot be read must not become a call that it would have forbidden."""
+    closed = Closed("settings", "; ".join(config.problems)) if config.problems else None
+    return lambda: closed
 
 
 def standin_gate(settings: Settings) -> HouseGate:
     """No real customer gets a deaf robot, no real ticket is burned in a sandbox (design, ALLOW_STANDIN)."""
     closed = Closed("standin", f"a stand-in is in use beside real services: {', '.join(settings.standins)}")
-    return lambda _now_ms: closed if settings.standins_forbidden else None
-
-
-def window_gate(text: str, zone: ZoneInfo) -> HouseGate:
-    """The hours in which customers may be called, as CALL_WINDOW gives them."""
-    try:
-        ranges = parse_window(text)
-    except ValueError as error:
-        broken = Closed("window", f"WAIHU_CALL_WINDOW is not as it should be: {error}")
-        return lambda _now_ms: broken
-    outside = Closed("window", "outside the calling window")
-
-    def gate(now_ms: int) -> Closed | None:
-        minute = datetime.fromtimestamp(now_ms / 1000, zone).time()
-        return None if not ranges or any(_within(minute, *hours) for hours in ranges) else outside
-
-    return gate
+    return lambda: closed if settings.standins_forbidden else None
 
 
 def stopped(candidate: Candidate, _now_ms: int) -> Closed | None:
@@ -113,27 +124,56 @@ def expired(candidate: Candidate, now_ms: int) -> Closed | None:
     return Closed("expired", "its expiresAt has passed", Remedy.EXPIRE) if over else None
 
 
-_RANGE = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-(?:(24):(00)|([01]\d|2[0-3]):([0-5]\d))")
+def suppressed(candidate: Candidate, _now_ms: int) -> Closed | None:
+    """Whoever asked not to be called is not called; the task ends as stopped, nobody reached."""
+    return Closed(DO_NOT_CALL, "on the do-not-call list", Remedy.STOP) if candidate.suppressed else None
 
 
-def parse_window(text: str) -> tuple[tuple[time, time], ...]:
-    """``09:00-12:00,14:00-20:00`` as pairs; 24:00 is midnight, and a range may cross it. Empty: always open.
-
-    Raises ValueError that says what was expected.
-    """
-    ranges = []
-    for part in (part.strip() for part in text.split(",")) if text.strip() else ():
-        match = _RANGE.fullmatch(part)
-        if match is None:
-            raise ValueError(f"expected HH:MM-HH:MM, got {part[:20]!r}")
-        hours = [int(group) for group in match.groups() if group is not None]
-        begin, end = time(hours[0], hours[1]), time(hours[2] % 24, hours[3])
-        if begin == end and hours[2] != 24:
-            raise ValueError(f"expected a range that lasts, got {part!r}")
-        ranges.append((begin, end))
-    return tuple(ranges)
+def paused(candidate: Candidate, _now_ms: int) -> Closed | None:
+    return Closed(PAUSED, "calls of its ticket type are paused") if candidate.paused else None
 
 
-def _within(moment: time, begin: time, end: time) -> bool:
-    """Including the beginning, excluding the end, over midnight if it must."""
-    return begin <= moment < end if begin < end else moment >= begin or moment < end
+class Window:
+    """The hours in which customers may be called, read in the ticket's zone if it names one, else in the house's."""
+
+    def __init__(self, hours: CallingHours, zone: ZoneInfo) -> None:
+        self._hours = hours
+        self._zone = zone
+
+    def __call__(self, candidate: Candidate, now_ms: int) -> Closed | None:
+        until = self.reopens(candidate.zone, now_ms)
+        return None if until is None else Closed(WINDOW, "outside the calling window", until=until)
+
+    def reopens(self, name: str | None, now_ms: int) -> int | None:
+        """When customers in the zone of this name may be called again; None: they may be now.
+
+        Hours that never come, and a zone that nobody knows, are looked at again a day later.
+        """
+        if self._hours.always:
+            return None
+        try:
+            zone = self._zone if name is None else ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            log.error("a ticket's time zone is not known; it waits", extra={"zone": (name or "")[:40]})
+            return now_ms + DAY_MS
+        if self._hours.is_open(now_ms, zone):
+            return None
+        return self._hours.next_opening(now_ms, zone) or now_ms + DAY_MS
+
+
+def frequency_gate(cap: Cap) -> TaskGate:
+    """A number that was called as often as FREQUENCY_CAP allows waits until the oldest of these calls is long enough ago."""
+
+    def gate(candidate: Candidate, now_ms: int) -> Closed | None:
+        until = free_at(cap, candidate.attempts, now_ms)
+        return None if until is None else Closed(FREQUENCY, "its number was called often enough", until=until)
+
+    return gate
+
+
+def resting(candidate: Candidate, _now_ms: int) -> Closed | None:
+    return Closed("caller", "the number it would be called from rests") if candidate.resting else None
+
+
+def unheard(candidate: Candidate, _now_ms: int) -> Closed | None:
+    return Closed("record", "the last talk with its customer is not written down yet") if candidate.unheard else None

@@ -25,6 +25,7 @@ from shared.ids import CallIds
 from shared.phone.client import PhoneSystem
 from shared.phone.port import Placer
 from shared.settings import Settings
+from workers.breaker import Breaker
 from workers.gates import Gates, open_gates
 from workers.policies import Policies
 from workers.room import Room
@@ -85,7 +86,10 @@ class House:
         self.placer: Placer = placer or self._resources.enter_context(open_phone(settings))
         self.bell: Bell = bell or self._resources.enter_context(closing(Doorbell(settings.redis_url)))
         self.room = Room(self.redis, settings.callers, settings.max_calls, clock)
-        self.gates: Gates = open_gates(settings)
+        self.gates: Gates = open_gates(settings, self.gate_config)
+        self.breaker = Breaker(self.redis, self.gate_config.breaker, self.policies.default.startcall_timeout_ms, clock)
+        self.holds_checked = False
+        """Whether tasks that were put off by other settings were looked at again (``workers.holds``)."""
         self.ids = CallIds(settings.timezone)
         self.dials = Bulkhead(max(1, concurrency // 2))
         self.hangups = Hangups(

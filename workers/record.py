@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, update
+from sqlalchemy import Connection, select, update
 
 from shared import recordings
+from shared.doorbell import STOP_CALLS
 from shared.ids import is_call_uuid
 from shared.lifecycle import Call, MediaEnded
 from shared.schema import calls
+from shared.suppression import CUSTOMER, suppress
 from workers import store, wav
 from workers.effects import carry_out
 from workers.house import House
-from workers.store import Change
+from workers.store import Change, Held
 
 GROWING_MS = 15_000
 """A recording that did not grow for so long is nobody's any more: the recorder writes several times a second."""
+
+DO_NOT_CALL = "do_not_call"
+"""The tag by which the agent notes that the customer asked not to be called again."""
 
 log = logging.getLogger(__name__)
 
@@ -53,9 +58,11 @@ def finish_call(house: House, uuid: str) -> None:
         return
     parts = read_parts(house.settings.recordings_dir, _stem(house, held.call))
     recording = _finish_recording(house, held.call, parts)
-    change = house.commit(lambda connection: _save(connection, house, uuid, parts, recording))
+    change, unwanted = house.commit(lambda connection: _save(connection, house, uuid, parts, recording))
     if change is not None:
         carry_out(house, change)
+    if unwanted:
+        house.bell.ring_chunks(STOP_CALLS, unwanted)
 
 
 def read_parts(root: Path, stem: str) -> list[Part]:
@@ -125,14 +132,38 @@ def _finish_recording(house: House, call: Call, parts: Sequence[Part]) -> str:
     return f"{stem}.wav" if target.is_file() else ""
 
 
-def _save(connection: Connection, house: House, uuid: str, parts: Sequence[Part], recording: str) -> Change | None:
+def _save(
+    connection: Connection, house: House, uuid: str, parts: Sequence[Part], recording: str
+) -> tuple[Change | None, list[int]]:
+    """The change that the end of the session is, and the tasks whose live calls the customer does not want any more."""
     held = store.hold(connection, uuid=uuid)
     if held is None:
-        return None
+        return None, []
+    tags = tags_of(parts)
+    unwanted = _suppress(connection, held, house.clock.now_ms()) if _asked(tags) else []
     fact = media_ended(parts, house.clock.now_ms())
     change = None if fact is None else store.advance(connection, held, fact, house.policies)
     statement = update(calls).where(calls.c.uuid == uuid)
     if not parts:  # files that retention erased are no reason to forget what they said
         statement = statement.where(calls.c.dialogue.is_(None))
-    connection.execute(statement.values(dialogue=dialogue_of(parts), tags=tags_of(parts), wav_file=recording))
-    return None if change is None else replace(change, effects=replace(change.effects, finish=False))
+    connection.execute(statement.values(dialogue=dialogue_of(parts), tags=tags, wav_file=recording))
+    return None if change is None else replace(change, effects=replace(change.effects, finish=False)), unwanted
+
+
+def _asked(tags: Iterable[dict[str, Any]]) -> bool:
+    return any(tag["name"] == DO_NOT_CALL for tag in tags)
+
+
+def _suppress(connection: Connection, held: Held, now: int) -> list[int]:
+    """Puts the customer on the do-not-call list, once: whoever is taken off it later is not put back by an old record.
+
+    The call's own task is left to end as it ends; all others for the number are stopped.
+    """
+    before = connection.execute(select(calls.c.tags).where(calls.c.uuid == held.call.uuid)).scalar()
+    if _asked(before or ()) or not held.number:
+        return []
+    log.info("the customer asked not to be called again", extra={"uuid": held.call.uuid})
+    own = held.task.batch_id if held.task else None
+    return suppress(
+        connection, [held.number], CUSTOMER, now, reason="asked in a call", call_uuid=held.call.uuid, spare=own
+    )

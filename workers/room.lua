@@ -40,13 +40,13 @@ end
 local operations = {}
 
 -- limit, how many may be undialled at once, horizon, spread (1: calls nobody wants from a certain number go to the
--- emptiest), callers, then for each caller: concurrency, interval between calls (ms), how many are wanted of it; then
--- the uuids.
+-- emptiest), callers, then for each caller: concurrency, interval between calls (ms), how many are wanted of it, how
+-- many it may be given at most; then the uuids.
 -- Returns uuid, index of caller, uuid, index, ...
 function operations.take()
   local limit, pipeline, horizon = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
   local spread, callers = ARGV[7] == '1', tonumber(ARGV[8])
-  local rooms, granted, next_uuid, free = {}, {}, 9 + callers * 3, 0
+  local rooms, granted, next_uuid, free = {}, {}, 9 + callers * 4, 0
   local function grant(caller)
     local uuid = ARGV[next_uuid]
     local held, undialled = keys_of(caller)
@@ -60,14 +60,14 @@ function operations.take()
     next_uuid = next_uuid + 1
   end
   for caller = 1, callers do
-    local first = 9 + (caller - 1) * 3
+    local first = 9 + (caller - 1) * 4
     local room, undialled = room_of(caller, tonumber(ARGV[first]), tonumber(ARGV[first + 1]), horizon)
-    rooms[caller] = room
+    rooms[caller] = math.min(room, tonumber(ARGV[first + 3]))
     pipeline = pipeline - undialled
   end
   free = math.min(limit - holders(LEASES), pipeline)
   for caller = 1, callers do
-    local wanted = tonumber(ARGV[9 + (caller - 1) * 3 + 2])
+    local wanted = tonumber(ARGV[9 + (caller - 1) * 4 + 2])
     while wanted > 0 and free > 0 and rooms[caller] > 0 and ARGV[next_uuid] do
       grant(caller)
       wanted = wanted - 1

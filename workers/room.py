@@ -109,15 +109,29 @@ class Room:
         self._script = client.register_script(_SCRIPT)
 
     def take(
-        self, uuids: Sequence[str], wanted: Mapping[str, int], media_places: int, *, spread: bool = True
+        self,
+        uuids: Sequence[str],
+        wanted: Mapping[str, int],
+        media_places: int,
+        *,
+        spread: bool = True,
+        most: Mapping[str, int] | None = None,
     ) -> list[Lease]:
         """Leases for as many of ``uuids`` as there is room, ``wanted`` caller numbers first, the rest spread over all.
 
-        Without ``spread`` only what is wanted is granted. Raises RoomShut.
+        Without ``spread`` only what is wanted is granted. ``most``: how many a caller number may be given, where
+        something else than room limits it. Raises RoomShut.
         """
         callers = list(self._callers.values())
         limits = [
-            item for caller in callers for item in (caller.concurrency, 1000 / caller.cps, wanted.get(caller.number, 0))
+            item
+            for caller in callers
+            for item in (
+                caller.concurrency,
+                1000 / caller.cps,
+                wanted.get(caller.number, 0),
+                (most or {}).get(caller.number, len(uuids)),
+            )
         ]
         limit = min(self._max_calls, media_places)
         granted = self._run(

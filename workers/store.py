@@ -59,6 +59,7 @@ _HELD = (
     calls.c.exten,
     *(tasks.c[name].label(f"task_{name}") for name in _TASK_FIELDS),
     tasks.c.expires_at,
+    tasks.c.zone,
     *(tasks.c[name] for name in _TICKET_FIELDS),
 )
 _CALL_AND_TASK = select(*_HELD).join_from(calls, tasks, calls.c.batch_id == tasks.c.batch_id)
@@ -80,6 +81,7 @@ class Held:
     number: str
     exten: str
     expires_at: int | None
+    zone: str | None
     ticket: tuple[str, str, str, str] | None
 
     @property
@@ -257,6 +259,7 @@ def _held(row: Row[*tuple[Any, ...]]) -> Held:
         number=values["number"],
         exten=values["exten"],
         expires_at=values["expires_at"],
+        zone=values["zone"],
         ticket=tuple(values[name] for name in _TICKET_FIELDS) if task is not None else None,
     )
 

@@ -29,9 +29,11 @@ from shared.lifecycle import (
 )
 from shared.schema import calls, idempotency_keys, phone_events, tasks
 from workers import store
-from workers.dispatch import due_callers, ring_dials
+from workers.callers import rest_slumped_callers
+from workers.dispatch import due_tasks, ring_dials
 from workers.effects import ring_dispatch
 from workers.events import mark_applied
+from workers.holds import release_if_settings_changed
 from workers.house import DATABASE_AWAY, House
 from workers.leases import renew_room
 from workers.record import audio_flows
@@ -66,6 +68,7 @@ def sweep(house: House) -> None:
     """One round of everything. Raises one of DATABASE_AWAY if it must; another failed step does not stop the others."""
     steps: Sequence[Callable[[House], None]] = (
         renew_room,
+        release_if_settings_changed,
         deadlines,
         lost_stops,
         media_gone,
@@ -75,6 +78,7 @@ def sweep(house: House) -> None:
         lost_records,
         waiting_tasks,
         old_keys,
+        rest_slumped_callers,
         due_work,
         due_webhooks,
     )
@@ -300,7 +304,7 @@ def old_keys(house: House) -> None:
 def due_work(house: House) -> None:
     """Rings for a dispatch if there is something to dispatch."""
     with house.read() as connection:
-        due = due_callers(connection, house.clock.now_ms(), 1)
+        due = due_tasks(connection, house.clock.now_ms(), 1)
     if due:
         ring_dispatch(house)
 

@@ -1,0 +1,118 @@
+"""What the gates must know of tasks, read from SQL: of all tasks of a claim at once, and of one just before it is dialled."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import BigInteger, Connection, Row, String, and_, bindparam, exists, select
+
+from shared.frequency import Cap, longest
+from shared.lifecycle import QUEUED_WAIT_MS, CallState
+from shared.schema import caller_rests, calls, do_not_call, pauses, tasks
+from shared.suppression import is_suppressed
+from workers.gates import Candidate
+from workers.store import Held
+
+UNHEARD_MS = 60_000
+"""How long a customer whose last talk is not written down is left alone: finish_call takes seconds. A record that cannot
+be finished at all must not keep its customer from being called for ever."""
+LATE_DIAL_MS = QUEUED_WAIT_MS + 60_000
+"""A call leaves so much after its row was made at the latest: rows are found by when they were made."""
+
+_number, _caller, _uuid = (bindparam(name, type_=String) for name in ("number", "caller", "uuid"))
+_now = bindparam("now", type_=BigInteger)
+_type = bindparam("ticket_type", type_=String)
+_MAY_HAVE_RUNG = and_(
+    calls.c.call_type == "02",
+    calls.c.dialing_at.is_not(None),
+    calls.c.state.not_in([CallState.UNPLACED, CallState.REFUSED]),
+)
+_LAST_LOOK = select(
+    exists(select(do_not_call.c.number).where(do_not_call.c.number == _number)).label("suppressed"),
+    exists(select(pauses.c.ticket_type).where(pauses.c.ticket_type.in_(["", _type]))).label("paused"),
+    exists(select(caller_rests.c.caller).where(caller_rests.c.caller == _caller, caller_rests.c.until > _now)).label(
+        "resting"
+    ),
+    exists(
+        select(calls.c.uuid).where(
+            calls.c.number == _number,
+            calls.c.uuid != _uuid,
+            calls.c.answered_at.is_not(None),
+            calls.c.dialogue.is_(None),
+            calls.c.ended_at > _now - UNHEARD_MS,
+        )
+    ).label("unheard"),
+)
+SUPPRESSED = is_suppressed(tasks.c.number).label("suppressed")
+"""A column for the claim's query."""
+PAUSED = exists(select(pauses.c.ticket_type).where(pauses.c.ticket_type.in_(["", tasks.c.ticket_type])))
+"""Whether a row of ``tasks`` is paused, for queries that look for due ones."""
+
+
+def first_look(held: Held) -> Candidate:
+    """What the call's own rows say, before it waits for its turn."""
+    return Candidate(
+        expires_at=held.expires_at,
+        stop_requested_at=held.task.stop_requested_at if held.task else None,
+        zone=held.zone,
+    )
+
+
+def last_look(connection: Connection, held: Held, cap: Cap, now: int) -> Candidate:
+    """All there is to know of a call that is about to be dialled, as it stands in this moment."""
+    uuid = held.call.uuid
+    asked = {
+        "number": held.number,
+        "caller": held.caller,
+        "ticket_type": held.ticket_type,
+        "uuid": uuid,
+        "now": now,
+    }
+    row = connection.execute(_LAST_LOOK, asked).one()
+    return Candidate(
+        expires_at=held.expires_at,
+        stop_requested_at=held.task.stop_requested_at if held.task else None,
+        zone=held.zone,
+        suppressed=bool(row.suppressed),
+        paused=bool(row.paused),
+        attempts=attempts(connection, [held.number], cap, now, but=uuid).get(held.number, ()),
+        resting=bool(row.resting),
+        unheard=bool(row.unheard),
+    )
+
+
+def claimed(connection: Connection, rows: Sequence[Row[*tuple[Any, ...]]], cap: Cap, now: int) -> list[Candidate]:
+    """For each row of a claim, which has the columns expires_at, stop_requested_at, zone, number and SUPPRESSED."""
+    made = attempts(connection, {row.number for row in rows}, cap, now)
+    return [
+        Candidate(
+            expires_at=row.expires_at,
+            stop_requested_at=row.stop_requested_at,
+            zone=row.zone,
+            suppressed=bool(row.suppressed),
+            attempts=made.get(row.number, ()),
+        )
+        for row in rows
+    ]
+
+
+def attempts(
+    connection: Connection, numbers: Collection[str], cap: Cap, now: int, *, but: str = ""
+) -> Mapping[str, tuple[int, ...]]:
+    """When calls left that may have rung at these numbers, as far back as the cap looks; none without a cap."""
+    if not cap or not numbers:
+        return {}
+    since = now - longest(cap)
+    found = select(calls.c.number, calls.c.dialing_at).where(
+        calls.c.number.in_(numbers),
+        calls.c.created_at > since - LATE_DIAL_MS,
+        calls.c.dialing_at > since,
+        calls.c.uuid != but,
+        _MAY_HAVE_RUNG,
+    )
+    made: dict[str, list[int]] = defaultdict(list)
+    for number, dialing_at in connection.execute(found):
+        made[number].append(dialing_at)
+    return {number: tuple(times) for number, times in made.items()}
