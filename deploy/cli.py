@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,10 @@ from rich.text import Text
 
 from deploy import demo as demonstration
 from deploy import doctor as examination
-from deploy import tickets, views
+from deploy import procfile, tickets, views
 from deploy.client import Api, ApiError
 from deploy.embedded import RedisMissing, reachable
+from deploy.plan import own_path
 from deploy.ports import PortTaken
 from deploy.state import StateHeld
 from deploy.supervisor import StartFailed
@@ -73,6 +75,18 @@ def main() -> None:
 def up(scenario: Path | None, without: tuple[str, ...]) -> None:
     """Run everything on this machine until Ctrl-C."""
     run_house(_console(), scenario, frozenset(without))
+
+
+@main.command()
+@click.argument("name")
+def run(name: str) -> None:
+    """Become one process of the Procfile: what containers and unit files start."""
+    commands = procfile.read()
+    if name not in commands:
+        raise click.BadParameter(f"expected one of {', '.join(commands)}, got {name!r}", param_hint="NAME")
+    os.chdir(procfile.ROOT)
+    os.environ["PATH"] = own_path(os.environ)
+    os.execv("/bin/sh", ["/bin/sh", "-c", f"exec {commands[name]}"])
 
 
 @main.command()

@@ -60,7 +60,7 @@ def draw(
     endpoints, notes = _endpoints(settings, stand_in_llm)
     write_endpoints(settings.state_dir, endpoints)
     settings = load(environment, directory)
-    shared = {"PATH": _path(environment), "PYTHONUNBUFFERED": "1", "WAIHU_STATE_DIR": str(settings.state_dir)}
+    shared = {"PATH": own_path(environment), "PYTHONUNBUFFERED": "1", "WAIHU_STATE_DIR": str(settings.state_dir)}
     sandbox_url = endpoints["phone_url"].removesuffix(PHONE_PATH) if "phone_url" in endpoints else ""
     services = [*_embedded_services(settings, endpoints, scenario)]
     services += [Service(name, line) for name, line in procfile.read().items() if name not in without]
@@ -124,6 +124,6 @@ def _port(url: str) -> int:
     return int(url.split("://")[1].split("/")[0].rpartition(":")[2])
 
 
-def _path(environment: Mapping[str, str]) -> str:
+def own_path(environment: Mapping[str, str]) -> str:
     """The PATH with this interpreter's own programs first: gunicorn, celery and python are those of this installation."""
     return os.pathsep.join(filter(None, [str(Path(sys.executable).parent), environment.get("PATH", os.defpath)]))
