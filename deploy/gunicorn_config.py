@@ -28,7 +28,7 @@ class RootLogger(Logger):  # type: ignore[misc]
 _host, _port = _settings.api_listen
 bind = f"[{_host}]:{_port}" if ":" in _host else f"{_host}:{_port}"
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
-worker_class = "gthread"
+worker_class = "deploy.patient_worker.PatientWorker"
 threads = 16
 """They wait for the database most of the time."""
 timeout = 60
