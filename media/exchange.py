@@ -25,6 +25,11 @@ from shared import doorbell
 from shared.bus import Briefing, Hint
 from shared.errors import PhoneError, RecordingPathError
 
+REPLACED = "replaced"
+"""Why a session ended that a later one took the call from: its end is not the call's."""
+MAX_REMEMBERED = 4_096
+"""Calls that ended here and whose sockets are turned away: hours of them at a hundred calls a minute or so."""
+
 log = logging.getLogger(__name__)
 
 
@@ -63,8 +68,8 @@ class Exchange:
         self._plant = plant
         self._bad_frames = 0
         self._legs: dict[str, PhoneLeg] = {}
-        self._quiet: set[str] = set()
-        """Sessions that a later one took the call from: their end is not the call's."""
+        self._over: dict[str, None] = {}
+        """call_ids of calls that ended here, oldest first."""
         self._closing: set[asyncio.Task[None]] = set()
 
     # --- media.legs.door.PhoneCalls ---
@@ -76,6 +81,9 @@ class Exchange:
     async def open_phone_call(self, call_id: str, heard_at: float) -> PhoneLeg:
         """See PhoneCalls. An audio frame proves that the call was answered, so the workers are told at once."""
         plant = self._plant
+        if call_id in self._over:
+            self._hang_up(call_id)
+            raise DoorClosedError("the call has ended", 1008)
         if not plant.registry.admit("phone"):
             raise DoorClosedError("expected room for an answered call, got none left", 1013)
         plant.bell.ring(doorbell.AUDIO_STARTED, call_id)
@@ -178,8 +186,7 @@ class Exchange:
 
     def _lost(self, session: Session) -> None:
         if not session.over:
-            self._quiet.add(f"{session.id}/{session.recording.part}")
-            session.end("replaced", "system", hang_up=False)
+            session.end(REPLACED, "system", hang_up=False)
 
     def _ended(self, session: Session) -> None:
         self._plant.pacer.remove(session)
@@ -190,12 +197,18 @@ class Exchange:
         if isinstance(leg, PhoneLeg) and self._legs.get(leg.call_id) is leg:
             del self._legs[leg.call_id]
             self._bad_frames += leg.bad_frames
+            if session.reason != REPLACED:
+                self._remember(leg.call_id)
         self._later(self._close(session))
+
+    def _remember(self, call_id: str) -> None:
+        self._over[call_id] = None
+        if len(self._over) > MAX_REMEMBERED:
+            del self._over[next(iter(self._over))]
 
     async def _close(self, session: Session) -> None:
         """What was heard is made durable before anybody is told that the call is over."""
         plant = self._plant
-        name = f"{session.id}/{session.recording.part}"
         try:
             closed = await session.close()
         finally:
@@ -207,8 +220,7 @@ class Exchange:
                 "seconds": closed.samples // 8000, "dropped_samples": closed.dropped_samples,
             },
         )  # fmt: skip
-        if name in self._quiet:
-            self._quiet.discard(name)
+        if session.reason == REPLACED:
             return
         plant.bell.ring(doorbell.FINISH_CALL, session.id)
         await plant.owners.release(session.id)

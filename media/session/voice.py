@@ -83,7 +83,7 @@ class Voice:
         self.look(self._moments.now())
         current = self.track
         if current is not None and not current.cut:
-            if current.play_id == play_id and current.kind == kind == "tts":
+            if current.play_id == play_id and current.kind == kind:
                 return current
             self.interrupt()
         track = Track(f"t{next(self._numbers)}", play_id, kind, interruptible=interruptible)

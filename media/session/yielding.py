@@ -37,8 +37,9 @@ class Yielding:
             self._act(self._barge_in.play_started(self._moments.now(), interruptible=track.interruptible))
 
     def voice_ended(self) -> None:
-        """It is over."""
+        """It is over, and so is any pause: it was this track's, and nobody would ever end it for the next one."""
         self._held = False
+        self._playout.resume(self._moments.now())
         if self._barge_in is not None:
             self._barge_in.play_ended()
             self._verdict.set(self._barge_in.deadline)

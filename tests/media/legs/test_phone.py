@@ -188,7 +188,7 @@ def test_a_call_that_nobody_knows_is_closed_and_hung_up(tmp_path: Path) -> None:
             assert socket.close_code == 1008
         await here.until(lambda: here.phone.of("call-7") == ["hangup"])
         assert here.registry.sessions == 0
-        assert here.rung(doorbell.AUDIO_STARTED) == [("call-7",)], "an audio frame proves the answer"
+        await here.until(lambda: here.rung(doorbell.AUDIO_STARTED) == [("call-7",)])  # an audio frame proves the answer
 
     in_office(scenario, tmp_path)
 
@@ -433,5 +433,23 @@ def test_the_customers_words_and_ours_are_in_the_recording(tmp_path: Path) -> No
         assert rate == 8000
         assert np.count_nonzero(samples[:, 0] == 0x2211) == 160, "left is the customer"
         assert np.count_nonzero(samples[:, 1] == 1) == 1600, "right is us"
+
+    in_office(scenario, tmp_path)
+
+
+def test_a_socket_of_a_call_that_has_ended_is_turned_away(tmp_path: Path) -> None:
+    async def scenario(here: Office) -> None:
+        here.know(1)
+        async with here.dial() as socket:
+            session = await answer(here, socket, 1)
+            session.submit(Hangup(reason="done"))
+            await here.until(lambda: here.rung(doorbell.FINISH_CALL))
+        async with here.dial() as again:
+            await again.send(frame(1))
+            await again.wait_closed()
+            assert again.close_code == 1008
+        await here.until(lambda: here.phone.of("call-1").count("hangup") == 2)
+        assert len(here.rung(doorbell.FINISH_CALL)) == 1
+        assert here.registry.sessions == 0
 
     in_office(scenario, tmp_path)

@@ -219,6 +219,17 @@ def test_a_clip_is_played_under_its_url_and_yields_no_interruption() -> None:
     assert scene.recording.turns == []
 
 
+def test_the_same_clip_again_is_appended() -> None:
+    scene = Scene()
+    scene.clips.clips["http://x/a.wav"] = b"\x07\x00" * 4000
+    scene.session.submit(Play(url="http://x/a.wav"))
+    scene.run(0.1)
+    scene.session.submit(Play(url="http://x/a.wav"))
+    scene.run(2)
+    assert scene.names == ["answer", "trackStart", "trackEnd"]
+    assert scene.of(events.TrackEnd)[0].duration == 1000
+
+
 def test_a_clip_that_cannot_be_had_is_an_error_and_still_ends() -> None:
     scene = Scene()
     scene.session.submit(Play(url="http://x/none.wav"))

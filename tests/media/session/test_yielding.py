@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from media.protocol import events
 from media.protocol.commands import Pause, Tts
 from tests.media.twins import Scene, loud, with_options
@@ -154,3 +156,34 @@ def test_a_backchannel_that_was_final_before_the_verdict_does_not_interrupt() ->
     scene.speech_ends()
     scene.run(0.5)
     assert not scene.of(events.Interruption)
+
+
+@pytest.mark.parametrize("heard", [1.9, 1.94, 1.96, 1.98])
+def test_who_answers_into_our_last_syllable_still_hears_what_we_say_next(heard: float) -> None:
+    """All of the track has left by then: it ends within the pause, which must not outlive it."""
+    scene = Scene(with_options(barge_in=True))
+    scene.session.submit(Tts(text=LONG[:10], play_id="a"))
+    scene.run(heard)
+    scene.speech_starts()
+    scene.run(0.3)
+    scene.understood("好的")
+    scene.speech_ends()
+    scene.run(1)
+    sent = len(scene.leg.sent)
+    scene.session.submit(Tts(text="一二三四五", play_id="b"))
+    scene.run(2)
+    assert len(scene.leg.sent) - sent == 50
+    assert scene.recording.turns[-1] == ("assistant", "一二三四五", False)
+
+
+def test_a_pause_of_the_drivers_ends_with_the_track_it_was_for() -> None:
+    scene = Scene(with_options(barge_in=False))
+    scene.session.submit(Tts(text="一二三四五", play_id="a"))
+    scene.run(0.98)
+    scene.session.submit(Pause())
+    scene.run(1)
+    assert scene.names[-1] == "trackEnd"
+    scene.session.submit(Tts(text="一二三四五", play_id="b"))
+    scene.run(2)
+    assert scene.recording.turns[-1] == ("assistant", "一二三四五", False)
+    assert len(scene.leg.sent) == 100
