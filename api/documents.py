@@ -77,6 +77,19 @@ def problem_reply(about: str, status: int, title: str, detail: str) -> dict[str,
     return reply(about, ProblemSchema, example, PROBLEM_JSON)
 
 
+def forbidden_reply(*, problem: bool) -> dict[str, Any]:
+    """The key is right and may not do this."""
+    about, detail = "密钥没有所需的权限", "this key may not do that: it needs the scope read"
+    return problem_reply(about, 403, "Forbidden", detail) if problem else _failure(about, 403, "这个密钥没有所需的权限")
+
+
+def too_many_reply(*, problem: bool) -> dict[str, Any]:
+    """The key's requests of this minute are used up; the header Retry-After says when to come again."""
+    about, detail = "请求过多；Retry-After 为应等待的秒数", "more than 60 requests a minute; try again in 3 s"
+    made = problem_reply(about, 429, "Too Many Requests", detail) if problem else _failure(about, 429, "请求过多")
+    return made | {"headers": {"Retry-After": {"schema": {"type": "integer"}, "description": "秒"}}}
+
+
 def parameter(
     name: str, place: str, about: str, schema: Mapping[str, Any], *, required: bool = False
 ) -> dict[str, Any]:

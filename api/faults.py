@@ -18,6 +18,7 @@ V1 = "/api/v1/"
 PROBLEM = "application/problem+json"
 _MESSAGES = {
     401: "需要 API 密钥：请在请求头中带上 Authorization: Bearer 密钥，或 X-API-Key: 密钥",
+    403: "这个密钥没有所需的权限：{reason}",
     404: "没有这个地址；接口说明见 /docs",
     405: "这个地址不接受 {method} 请求",
     413: "请求体过大：最多 {limit} 字节，请分批提交",

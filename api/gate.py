@@ -9,18 +9,15 @@ import time
 
 from flask import Flask, Response, g, request
 from werkzeug.datastructures import WWWAuthenticate
-from werkzeug.exceptions import Unauthorized
+from werkzeug.exceptions import Forbidden, TooManyRequests, Unauthorized
 
-from api.house import house
-from api.keys import allowed
+from api.house import House, house
+from api.keys import LINK, LOOPBACK, NOBODY, Principal, given_key
+from api.scopes import OPEN, scope_of
 from shared.links import link_holds
 
 REQUEST_ID = "X-Request-Id"
 _GIVEN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-OPEN_ENDPOINTS = frozenset({"phone.take_events", "house.healthz", "house.readyz"})
-"""Phone events have a secret of their own; health says nothing of anybody."""
-OPEN_SECTIONS = frozenset({"pages", "api-docs"})
-"""The page and the documentation hold no data; what the page shows it fetches with a key."""
 RECORDINGS = frozenset({"records.send_recording", "send_recording_alias"})
 CONTENT_POLICY = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'"
 """Nothing from elsewhere; Swagger UI sets styles and shows images in data: URLs."""
@@ -45,23 +42,41 @@ def number_request() -> None:
 
 
 def require_key() -> None:
-    """Raises Unauthorized unless no keys are set, the request carries one, or it needs none."""
-    keys = house().settings.api_keys
-    endpoint = request.endpoint or ""
-    if not keys or not endpoint or endpoint in OPEN_ENDPOINTS or endpoint.partition(".")[0] in OPEN_SECTIONS:
-        return
-    if allowed(request, keys) or (endpoint in RECORDINGS and _link_holds()):
-        return
-    raise Unauthorized(
-        "an API key is needed: Authorization: Bearer KEY, or X-API-Key: KEY", www_authenticate=_CHALLENGE
-    )
-
-
-def _link_holds() -> bool:
-    given = request.args
+    """Finds out who asks, and whether they may. Raises Unauthorized, Forbidden, TooManyRequests; DBAPIError."""
+    g.principal = NOBODY
     at = house()
-    name, expires, signature = (given.get(field, "") for field in ("filename", "expires", "sig"))
-    return link_holds(name, expires, signature, at.settings.api_keys, at.clock.now_ms())
+    endpoint = request.endpoint or ""
+    scope = scope_of(endpoint)
+    if not endpoint or scope == OPEN:
+        return
+    if not at.keys.demanded():
+        g.principal = LOOPBACK
+        return
+    found = at.keys.find(given_key(request))
+    if found is not None:
+        _require_turn(at, found)
+        if scope not in found.scopes:
+            raise Forbidden(f"this key may not do that: it needs the scope {scope}")
+        g.principal = found
+    elif endpoint in RECORDINGS and _link_holds(at):
+        g.principal = LINK
+    else:
+        raise Unauthorized(
+            "an API key is needed: Authorization: Bearer KEY, or X-API-Key: KEY", www_authenticate=_CHALLENGE
+        )
+
+
+def _require_turn(at: House, found: Principal) -> None:
+    rate = found.rate or at.settings.rate_limit
+    wait = at.limiter.take(found.identity, rate) if rate else 0
+    if wait:
+        raise TooManyRequests(f"more than {rate} requests a minute; try again in {wait} s", retry_after=wait)
+
+
+def _link_holds(at: House) -> bool:
+    name, expires, signature = (request.args.get(field, "") for field in ("filename", "expires", "sig"))
+    secret = at.keys.link_secret()
+    return secret is not None and link_holds(name, expires, signature, secret, at.clock.now_ms())
 
 
 def finish(response: Response) -> Response:

@@ -9,6 +9,8 @@ from sqlalchemy import Engine
 
 from api.bell import Ringer
 from api.census import Census
+from api.keys import KeyRing
+from api.rate import RateLimiter
 from shared.clock import Clock
 from shared.settings import Settings
 
@@ -22,6 +24,8 @@ class House:
     ringer: Ringer
     clock: Clock
     census: Census
+    keys: KeyRing
+    limiter: RateLimiter
 
 
 def house() -> House:

@@ -8,9 +8,10 @@ from typing import Any
 
 from marshmallow import Schema, fields
 
-from api.documents import integer, problem_reply, reply, text
+from api.documents import integer, parameter, problem_reply, reply, text
 from api.record_documents import RECORD_EXAMPLE, RecordSchema
 from api.task_documents import TaskSchema
+from shared.audit import ACTIONS
 
 
 class StatusSchema(Schema):
@@ -62,8 +63,9 @@ class TaskDetailSchema(TaskSchema):
 
 class MomentSchema(Schema):
     at = text("我方得知的时间，ISO 8601", required=True)
-    source = text("waihu 为我方所记，phone 为电话系统的事件", required=True)
+    source = text("task、call 为任务与呼叫的状态，phone 为电话系统的事件，audit 为人的操作", required=True)
     event = text("发生了什么", required=True)
+    actor = text("谁做的；只有 audit 有", allow_none=True)
     eventTime = fields.Raw(allow_none=True, metadata={"description": "电话系统所报的时间"})
 
 
@@ -85,6 +87,46 @@ class StatsSchema(Schema):
     tasks = fields.Dict(keys=fields.String(), values=fields.Integer(), metadata={"description": "各状态的任务数"})
     calls = fields.Dict(keys=fields.String(), values=fields.Integer(), metadata={"description": "各状态的呼叫数"})
     unappliedEvents = integer("尚未处理的电话事件数")
+
+
+class MeasuresSchema(Schema):
+    attempts = integer("可能已拨出且已结束的呼叫数", required=True)
+    answered = integer("接通数", required=True)
+    refused = integer("被电话系统拒绝", required=True)
+    lost = integer("结果未知", required=True)
+    shortCalls = integer("接通而短于 shortSeconds 的", required=True)
+    answerSeizureRatio = fields.Float(required=True, allow_none=True, metadata={"description": "接通 ÷ 呼叫"})
+    averageCallSeconds = fields.Float(required=True, allow_none=True, metadata={"description": "平均通话秒数"})
+    tasksDialled = integer("拨过的任务数", required=True)
+    tasksConnected = integer("接通过的任务数", required=True)
+    connectRate = fields.Float(required=True, allow_none=True, metadata={"description": "接通的任务 ÷ 拨过的任务"})
+
+
+class GroupSchema(MeasuresSchema):
+    hour = text("这一小时的开始，ISO 8601")
+    caller = text("主叫号码")
+    ticketType = text("工单类型")
+
+
+class CallStatsSchema(Schema):
+    to = text("ISO 8601", required=True)
+    shortSeconds = integer("多短算短", required=True)
+    total = fields.Nested(MeasuresSchema, required=True)
+    rows = fields.List(fields.Nested(GroupSchema), required=True)
+    truncated = fields.Boolean(required=True, metadata={"description": "超过 10000 行，其余未列出"})
+
+
+class AuditRowSchema(Schema):
+    id = integer("编号", required=True, format="int64")
+    at = text("ISO 8601", required=True)
+    actor = text("密钥的名称、loopback、link（签名链接）或 cli:用户", required=True)
+    action = text(f"{'、'.join(ACTIONS)} 之一", required=True)
+    subject = text("task:ID、call:UUID、key:ID 或 number:标记；没有为空", required=True)
+    detail = fields.Dict(required=True, metadata={"description": "数量与编号；不含号码与对话"})
+
+
+class AuditSchema(Schema):
+    rows = fields.List(fields.Nested(AuditRowSchema), required=True)
 
 
 _CALL_EXAMPLE: dict[str, Any] = {
@@ -127,8 +169,14 @@ _TASK_EXAMPLE: dict[str, Any] = {
     "calls": [_CALL_EXAMPLE],
 }
 _TIMELINE = [
-    {"at": "2026-01-05T10:00:12.040+08:00", "source": "waihu", "event": "created", "eventTime": None},
-    {"at": "2026-01-05T10:00:19.310+08:00", "source": "phone", "event": "firstAnswer", "eventTime": 1767578419000},
+    {"at": "2026-01-05T10:00:12.040+08:00", "source": "call", "event": "queued", "eventTime": None, "actor": None},
+    {
+        "at": "2026-01-05T10:00:19.310+08:00",
+        "source": "phone",
+        "event": "firstAnswer",
+        "eventTime": 1767578419000,
+        "actor": None,
+    },
 ]
 _READY = {
     "status": "ready",
@@ -213,6 +261,82 @@ STATS = {
                 "unappliedEvents": 0,
             },
         ),
+        "401": _NO_KEY,
+    },
+}
+_MEASURES = {
+    "attempts": 40,
+    "answered": 18,
+    "refused": 2,
+    "lost": 0,
+    "shortCalls": 3,
+    "answerSeizureRatio": 0.45,
+    "averageCallSeconds": 31.5,
+    "tasksDialled": 36,
+    "tasksConnected": 18,
+    "connectRate": 0.5,
+}
+_PAGING = [
+    parameter("pageNum", "query", "第几页，从 1 起", {"type": "integer", "minimum": 1, "maximum": 500}),
+    parameter("pageSize", "query", "每页条数，默认 50", {"type": "integer", "minimum": 1, "maximum": 500}),
+]
+_BAD = problem_reply("参数不合法", 400, "Bad Request", "参数不合法：from：应为有效的时间，格式 yyyy-MM-dd HH:mm:ss")
+CALL_STATS = {
+    "summary": "一段时间内的呼叫统计",
+    "description": "最长 92 天；只计已结束的外呼。",
+    "operationId": "showCallStats",
+    "parameters": [
+        parameter("from", "query", "yyyy-MM-dd HH:mm:ss", {"type": "string"}, required=True),
+        parameter("to", "query", "yyyy-MM-dd HH:mm:ss", {"type": "string"}, required=True),
+        parameter("groupBy", "query", "hour、caller、ticketType 中的若干个，逗号分隔", {"type": "string"}),
+        parameter("shortSeconds", "query", "短于此为短通话，默认 10", {"type": "integer", "minimum": 1}),
+    ],
+    "responses": {
+        "200": reply(
+            "统计",
+            CallStatsSchema,
+            {
+                "from": "2026-01-05T00:00:00.000+08:00",
+                "to": "2026-01-05T23:59:59.999+08:00",
+                "shortSeconds": 10,
+                "total": _MEASURES,
+                "rows": [{"hour": "2026-01-05T10:00:00.000+08:00"} | _MEASURES],
+                "truncated": False,
+            },
+        ),
+        "400": _BAD,
+        "401": _NO_KEY,
+    },
+}
+AUDIT = {
+    "summary": "审计，新的在前",
+    "operationId": "listAudit",
+    "parameters": [
+        parameter("action", "query", "做了什么", {"type": "string", "enum": list(ACTIONS)}),
+        parameter("actor", "query", "谁", {"type": "string"}),
+        parameter("subject", "query", "对什么，如 task:20481", {"type": "string"}),
+        parameter("from", "query", "yyyy-MM-dd HH:mm:ss", {"type": "string"}),
+        parameter("to", "query", "yyyy-MM-dd HH:mm:ss", {"type": "string"}),
+        *_PAGING,
+    ],
+    "responses": {
+        "200": reply(
+            "一页",
+            AuditSchema,
+            {
+                "rows": [
+                    {
+                        "id": 7,
+                        "at": "2026-01-05T10:00:00.000+08:00",
+                        "actor": "crm",
+                        "action": "submit",
+                        "subject": "task:20481",
+                        "detail": {"created": 1, "first": 20481, "last": 20481},
+                    }
+                ]
+            },
+        ),
+        "400": _BAD,
         "401": _NO_KEY,
     },
 }

@@ -12,7 +12,7 @@ import psycopg2
 from sqlalchemy import Connection, insert, text
 from sqlalchemy.exc import DBAPIError
 
-from api.tickets import CheckedTicket, Ticket
+from api.tickets import CheckedTicket, Schedule, Ticket
 from shared.database import is_postgresql
 from shared.lifecycle import TaskState
 from shared.schema import tasks
@@ -23,16 +23,18 @@ ROWS_AT_ONCE = 500
 """Rows written before they are sent: enough to be quick about it, few enough for the server to begin soon."""
 
 _COPY = """COPY tasks (batch_id, ticket_no, phone, number, exten, username, ticket_type, ticket_content, digest,
-    state, state_at, created_at, due_at) FROM STDIN"""
+    state, state_at, created_at, due_at, priority, expires_at, zone) FROM STDIN"""
 _DRAW = text("SELECT array_agg(nextval('tasks_batch_id_seq')) FROM generate_series(1, :count)")
+_AT_ONCE = Schedule()
 _LAST = text("SELECT seq FROM sqlite_sequence WHERE name = 'tasks'")
-_TABS, _BACKSLASHES = 12, 2
-"""In a row of thirteen columns that needs no escapes: the two backslashes begin the digest."""
+_TABS, _BACKSLASHES = 15, 4
+"""In a row of sixteen columns that needs no escapes: two backslashes begin the digest, two are those of the nulls."""
+_UNSCHEDULED = "0\t\\N\t\\N"
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 
 def insert_tasks(connection: Connection, tickets: Sequence[CheckedTicket], now: int) -> list[int]:
-    """Inserts a pending task for each ticket, due at once; returns their batchIds in the order of the tickets.
+    """Inserts a pending task for each ticket, due at once unless it has a schedule; returns their batchIds in the order of the tickets.
 
     Raises DBAPIError: IntegrityError if another live task has one of the ticket numbers.
     """
@@ -51,7 +53,7 @@ def insert_tasks(connection: Connection, tickets: Sequence[CheckedTicket], now: 
 
 
 def _row(batch_id: int, checked: CheckedTicket, now: int) -> dict[str, object]:
-    ticket = checked.ticket
+    ticket, schedule = checked.ticket, checked.schedule or _AT_ONCE
     return {
         "batch_id": batch_id,
         "ticket_no": ticket.ticket_no,
@@ -65,7 +67,10 @@ def _row(batch_id: int, checked: CheckedTicket, now: int) -> dict[str, object]:
         "state": str(TaskState.PENDING),
         "state_at": now,
         "created_at": now,
-        "due_at": now,
+        "due_at": now if schedule.not_before is None else schedule.not_before,
+        "priority": schedule.priority,
+        "expires_at": schedule.expires_at,
+        "zone": schedule.zone,
     }
 
 
@@ -118,10 +123,20 @@ def copy_data(rows: Sequence[tuple[int, CheckedTicket]], now: int) -> str:
 
 
 def _line(batch_id: int, checked: CheckedTicket, ticket: Ticket, now: int) -> str:
+    schedule = checked.schedule
+    due, when = (now, _UNSCHEDULED) if schedule is None else _scheduled(schedule, now)
     return (
         f"{batch_id}\t{ticket.ticket_no}\t{ticket.phone}\t{checked.number}\t{checked.exten}\t{ticket.username}\t"
-        f"{ticket.ticket_type}\t{ticket.ticket_content}\t\\\\x{checked.digest.hex()}\tpending\t{now}\t{now}\t{now}\n"
+        f"{ticket.ticket_type}\t{ticket.ticket_content}\t\\\\x{checked.digest.hex()}\tpending\t{now}\t{now}\t{due}\t{when}\n"
     )
+
+
+def _scheduled(schedule: Schedule, now: int) -> tuple[int, str]:
+    """due_at, and the last three columns; a zone's name needs no escapes."""
+    due = now if schedule.not_before is None else schedule.not_before
+    expires = "\\N" if schedule.expires_at is None else str(schedule.expires_at)
+    zone = schedule.zone or "\\N"
+    return due, f"{schedule.priority}\t{expires}\t{zone}"
 
 
 def _escaped(ticket: Ticket) -> Ticket:

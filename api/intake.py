@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Connection, Engine
 
@@ -12,6 +13,7 @@ from api.envelope import encode
 from api.insertion import insert_tasks
 from api.tickets import CheckedTicket
 from api.transactions import write
+from shared import audit
 
 DONE = "任务创建成功"
 
@@ -31,11 +33,13 @@ def take_in(
     *,
     now: int,
     repeat_after_ms: int,
-    code: int,
+    actor: str,
+    response_of: Callable[[list[dict[str, Any]], int], bytes],
     key: idempotency.Key | None = None,
 ) -> Receipt:
     """Stores the tickets as tasks, once, however often and by however many they are sent at the same time.
 
+    ``response_of`` makes the answer of ``{"batchId", "ticketNo"}`` for each ticket and the number of new tasks.
     Raises ParameterError if a ticketNo or the key belongs to something else, and then nothing is stored; DBAPIError.
     """
 
@@ -44,7 +48,11 @@ def take_in(
             return Receipt(earlier, 0, replayed=True)
         plan = repeats.plan(tickets, repeats.find(connection, tickets), now - repeat_after_ms)
         ids = plan.batch_ids(insert_tasks(connection, plan.fresh, now))
-        response = _response(ids, tickets, code)
+        pairs = zip(ids, tickets, strict=True)
+        made = [{"batchId": batch_id, "ticketNo": ticket.ticket.ticket_no} for batch_id, ticket in pairs]
+        response = response_of(made, len(plan.fresh))
+        if plan.fresh:
+            _note(connection, actor, ids, len(plan.fresh), now)
         if key:
             idempotency.keep(connection, key, response, now)
         return Receipt(response, len(plan.fresh))
@@ -52,9 +60,11 @@ def take_in(
     return write(engine, work, races=True)
 
 
-def _response(ids: Sequence[int], tickets: Sequence[CheckedTicket], code: int) -> bytes:
-    data = [
-        {"batchId": batch_id, "ticketNo": ticket.ticket.ticket_no}
-        for batch_id, ticket in zip(ids, tickets, strict=True)
-    ]
-    return encode({"code": code, "msg": DONE, "data": data})
+def envelope(code: int) -> Callable[[list[dict[str, Any]], int], bytes]:
+    """The answer of createTasks."""
+    return lambda made, _created: encode({"code": code, "msg": DONE, "data": made})
+
+
+def _note(connection: Connection, actor: str, ids: Sequence[int], created: int, now: int) -> None:
+    subject = audit.of_task(ids[0]) if len(ids) == 1 else ""
+    audit.note(connection, actor, "submit", now, subject=subject, created=created, first=min(ids), last=max(ids))

@@ -1,17 +1,96 @@
-"""Who may use the API (reading.md, "Keys")."""
+"""Who may use the API (reading.md, "Keys"): keys in SQL beside those of ``API_KEYS``, and nobody's while there are none."""
 
 from __future__ import annotations
 
 import hmac
+import threading
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from flask import Request
+from flask import Request, g
+from sqlalchemy import Engine
+
+from shared.api_keys import NUMBERS, SCOPES, ApiKey, find_all, link_secret, matching
+from shared.clock import Clock
+from shared.database import reading
+
+FRESH_SECONDS = 2.0
+"""How long a process goes on by what it read: a key that was revoked works no longer than that."""
 
 
-def allowed(request: Request, keys: Sequence[str]) -> bool:
-    """Whether the request carries one of the keys: ``Authorization: Bearer KEY`` or ``X-API-Key: KEY``."""
-    given = bearer(request) or request.headers.get("X-API-Key", "").strip()
-    return matches(given, keys)
+@dataclass(frozen=True)
+class Principal:
+    """Who asks. ``identity``: what its requests are counted under, "" if they are not; ``rate``: its own, a minute."""
+
+    name: str
+    scopes: frozenset[str]
+    identity: str = ""
+    rate: int | None = None
+
+    @property
+    def sees_numbers(self) -> bool:
+        return NUMBERS in self.scopes
+
+
+NOBODY = Principal("nobody", frozenset())
+LOOPBACK = Principal("loopback", frozenset(SCOPES))
+"""Whoever reaches us while no key exists: somebody of this machine."""
+LINK = Principal("link", frozenset())
+"""Whoever plays a recording by its signed link."""
+
+
+def principal() -> Principal:
+    """Who sent the current request, as the gate found out."""
+    found: Principal = g.principal
+    return found
+
+
+@dataclass(frozen=True)
+class _Snapshot:
+    at: float
+    keys: tuple[ApiKey, ...]
+    secret: bytes | None
+
+
+class KeyRing:
+    """All keys, read again when FRESH_SECONDS are over. Safe from several threads."""
+
+    def __init__(self, engine: Engine, clock: Clock, bootstrap: Sequence[str]) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._bootstrap = tuple(bootstrap)
+        self._lock = threading.Lock()
+        self._last: _Snapshot | None = None
+
+    def demanded(self) -> bool:
+        """Whether requests need a key at all. Raises DBAPIError."""
+        return bool(self._bootstrap) or bool(self._read().keys)
+
+    def find(self, given: str) -> Principal | None:
+        """Whose key this is; a key of API_KEYS has all scopes. Raises DBAPIError."""
+        number = _place(given, self._bootstrap)
+        if number is not None:
+            return Principal(f"API_KEYS[{number}]", frozenset(SCOPES), f"bootstrap:{number}")
+        key = matching(given, self._read().keys)
+        return Principal(key.name, key.scopes, key.id, key.rate) if key else None
+
+    def link_secret(self) -> bytes | None:
+        """What links to recordings are signed with; None while no key is needed. Raises DBAPIError."""
+        return self._read().secret
+
+    def _read(self) -> _Snapshot:
+        with self._lock:
+            now = self._clock.monotonic()
+            if self._last is None or now - self._last.at >= FRESH_SECONDS:
+                with reading(self._engine) as connection:
+                    secret = link_secret(connection, self._bootstrap)
+                    self._last = _Snapshot(now, tuple(find_all(connection)), secret)
+            return self._last
+
+
+def given_key(request: Request) -> str:
+    """The key that a request carries: ``Authorization: Bearer KEY`` or ``X-API-Key: KEY``; "" if none."""
+    return bearer(request) or request.headers.get("X-API-Key", "").strip()
 
 
 def bearer(request: Request) -> str:
@@ -22,5 +101,9 @@ def bearer(request: Request) -> str:
 
 def matches(given: str, secrets: Sequence[str]) -> bool:
     """Whether ``given`` is one of ``secrets``; all are compared, in constant time."""
+    return _place(given, secrets) is not None
+
+
+def _place(given: str, secrets: Sequence[str]) -> int | None:
     same = [hmac.compare_digest(given.encode(), secret.encode()) for secret in secrets]
-    return any(same)
+    return same.index(True) if True in same else None

@@ -9,11 +9,15 @@ from api.body import decode_object, read_json
 from api.envelope import PARAMETER_CODE, answer, failure, success_code
 from api.fields import Fields
 from api.house import House, house
+from api.keys import principal
+from api.masking import shown_rows
 from api.routes import PREFIX, Route
+from api.transactions import write
+from shared import audit
 from shared.database import reading
 from shared.errors import RecordingPathError
 from shared.links import recording_url
-from shared.recordings import resolve
+from shared.recordings import resolve, uuid_of
 
 
 def list_records() -> Response:
@@ -23,12 +27,12 @@ def list_records() -> Response:
     with reading(at.engine) as connection:
         total, rows = record_list.find(connection, query, at.settings.timezone, lambda name: wav_url(at, name))
     code = success_code(at.settings.success_code, example=0)
-    return answer({"total": total, "rows": rows, "code": code, "msg": None})
+    return answer({"total": total, "rows": shown_rows(rows), "code": code, "msg": None})
 
 
 def wav_url(at: House, name: str) -> str:
     """The wavFileUrl of a recording."""
-    return recording_url(at.settings.public_url, name, at.settings.api_keys, at.clock.now_ms())
+    return recording_url(at.settings.public_url, name, at.keys.link_secret(), at.clock.now_ms())
 
 
 def send_recording() -> Response:
@@ -42,9 +46,18 @@ def send_recording() -> Response:
         return failure(PARAMETER_CODE, message, status=400)
     if not path.is_file():
         return failure(404, "录音文件不存在，可能尚未生成，或已过保存期", status=404)
+    if _is_from_the_start():
+        who, now, subject = principal().name, at.clock.now_ms(), audit.of_call(uuid_of(name))
+        write(at.engine, lambda connection: audit.note(connection, who, "listen", now, subject=subject))
     response = send_file(path, mimetype="audio/wav", conditional=True, download_name=path.name, max_age=0)
     response.headers["Cache-Control"] = "private, no-cache"
     return response
+
+
+def _is_from_the_start() -> bool:
+    """A player asks for many ranges of one recording; the first of them is what counts as listening."""
+    asked = request.range
+    return request.method == "GET" and (asked is None or asked.ranges[0][0] == 0)
 
 
 ROUTES = (

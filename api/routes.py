@@ -10,6 +10,9 @@ from flask import Flask
 from flask.typing import ResponseReturnValue
 from flask_smorest import Api, Blueprint  # type: ignore[import-untyped]
 
+from api.documents import forbidden_reply, too_many_reply
+from api.scopes import OPEN, SCOPE_OF
+
 PREFIX = "/api"
 """Every specified route is served with and without it (reading.md, "Paths")."""
 
@@ -28,11 +31,23 @@ class Route:
     alias: str = ""
 
 
+def documented(route: Route) -> dict[str, Any]:
+    """The operation, with what every endpoint that needs a key has in common."""
+    doc, scope = dict(route.doc), SCOPE_OF.get(route.view.__name__)
+    if scope == OPEN:
+        return doc
+    doc["description"] = f"{doc.get('description', '')}\n\n密钥所需的权限：`{scope}`。".strip()
+    refusals: dict[str, Any] = {"403": forbidden_reply, "429": too_many_reply}
+    in_v1 = route.rule.startswith("/api/v1/")
+    doc["responses"] = {status: make(problem=in_v1) for status, make in refusals.items()} | doc["responses"]
+    return doc
+
+
 def register(app: Flask, api: Api, name: str, description: str, routes: Sequence[Route]) -> None:
     """Serves the routes as one section of the documentation, then their aliases beside it."""
     blueprint = Blueprint(name, __name__, description=description)
     for route in routes:
-        view = blueprint.doc(**route.doc)(route.view)
+        view = blueprint.doc(**documented(route))(route.view)
         blueprint.add_url_rule(route.rule, endpoint=route.view.__name__, view_func=view, methods=[route.method])
     api.register_blueprint(blueprint)
     for route in routes:

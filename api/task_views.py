@@ -11,6 +11,8 @@ from api.body import decode_object, read_json, type_name
 from api.envelope import DONE, FieldProblem, ParameterError, answer, refuse, success_code
 from api.fields import MAX_LONG, MIN_LONG, Fields, whole_number
 from api.house import house
+from api.keys import principal
+from api.masking import shown_rows
 from api.routes import PREFIX, Route
 from shared.database import reading
 from shared.doorbell import DISPATCH, STOP_CALLS
@@ -30,7 +32,8 @@ def create_tasks() -> Response:
         tickets.read(body, at.settings.batch_limit),
         now=at.clock.now_ms(),
         repeat_after_ms=int(at.settings.ticket_repeat_after * 1000),
-        code=success_code(at.settings.success_code, example=200),
+        actor=principal().name,
+        response_of=intake.envelope(success_code(at.settings.success_code, example=200)),
         key=key,
     )
     if receipt.created:
@@ -46,7 +49,7 @@ def stop_tasks() -> Response:
     """Stops tasks; those that ring or talk are hung up by the workers, which are told at once."""
     at = house()
     batch_ids = _batch_ids(decode_object(read_json(request)), at.settings.batch_limit)
-    live = stopping.stop(at.engine, batch_ids, at.clock.now_ms())
+    live = stopping.stop(at.engine, batch_ids, at.clock.now_ms(), principal().name)
     log.info("stop stored", extra={"asked": len(batch_ids), "live": len(live)})
     at.ringer.ring_ids(STOP_CALLS, live)
     return answer({"code": success_code(at.settings.success_code, example=0), "data": None, "msg": DONE})
@@ -59,7 +62,7 @@ def list_tasks() -> Response:
     with reading(at.engine) as connection:
         total, rows = task_list.find(connection, query)
     code = success_code(at.settings.success_code, example=200)
-    return answer({"code": code, "msg": FOUND, "total": total, "rows": rows})
+    return answer({"code": code, "msg": FOUND, "total": total, "rows": shown_rows(rows)})
 
 
 def _batch_ids(document: dict[str, object], limit: int) -> list[int]:

@@ -40,13 +40,23 @@ class Ticket(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     ticket_content: _Content
 
 
+class Schedule(msgspec.Struct, frozen=True, gc=False):
+    """When and how urgently (``/api/v1/tasks``); times are milliseconds since 1970, ``zone`` an IANA name."""
+
+    priority: int = 0
+    not_before: int | None = None
+    expires_at: int | None = None
+    zone: str | None = None
+
+
 class CheckedTicket(msgspec.Struct, frozen=True, gc=False):
-    """A ticket that can be stored. ``digest`` is of its five fields: the same ticket sent twice has the same."""
+    """A ticket that can be stored. ``digest`` is of all that was sent of it: the same ticket sent twice has the same."""
 
     ticket: Ticket
     number: str
     exten: str
     digest: bytes
+    schedule: Schedule | None = None
 
 
 _LONGEST = {

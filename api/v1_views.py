@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from flask import Response, abort
-from sqlalchemy import RowMapping, or_, select
+from flask import Response, abort, request
+from sqlalchemy import Connection, RowMapping, or_, select
 
-from api import house_documents
+from api import call_stats, house_documents
 from api.envelope import answer
+from api.fields import Fields
 from api.house import House, house
+from api.masking import shown_number, shown_rows
 from api.record_views import wav_url
 from api.routes import Route
+from api.task_list import LAST_PAGE, LONGEST_PAGE
+from shared import audit
 from shared.database import reading
 from shared.moments import iso
 from shared.rows import record_row, task_row
+from shared.schema import audit as audit_trail
 from shared.schema import calls, phone_events, tasks
 
 LONGEST_TIMELINE = 1000
 """Events shown of one call: a documented call has three, a confused phone system's a few dozen."""
+DEFAULT_SIZE = 50
 
 
 def show_task(batch_id: int) -> Response:
@@ -51,8 +58,30 @@ def show_call(uuid: str) -> Response:
         of_call = phone_events.c.call_uuid == call["uuid"]
         chosen = select(phone_events).where(of_call).order_by(phone_events.c.id).limit(LONGEST_TIMELINE)
         events = connection.execute(chosen).mappings().all()
+        history = _history(connection, call)
     record = record_row(call, at.settings.timezone, lambda name: wav_url(at, name))
-    return answer(record | _call(call, at) | {"tags": call["tags"] or [], "timeline": _timeline(call, events, at)})
+    record = shown_rows([record])[0]
+    return answer(
+        record | _call(call, at) | {"tags": call["tags"] or [], "timeline": _timeline(call, events, history, at)}
+    )
+
+
+def _history(connection: Connection, call: RowMapping) -> list[tuple[int, str, str, Any]]:
+    """What happened around the call: to its task, and what people did with either (``shared.audit``)."""
+    subjects = [audit.of_call(call["uuid"])]
+    known: list[tuple[int, str, str, Any]] = []
+    if call["batch_id"] is not None:
+        subjects.append(audit.of_task(call["batch_id"]))
+        task = connection.execute(select(tasks).where(tasks.c.batch_id == call["batch_id"])).mappings().one()
+        known = [
+            (task[column], "task", name or task["state"], None)
+            for column, name in _TASK_MILESTONES.items()
+            if task[column] is not None
+        ]
+    noted = audit_trail.c
+    query = select(noted.at, noted.action, noted.actor).where(noted.subject.in_(subjects)).order_by(noted.id)
+    rows = connection.execute(query.limit(LONGEST_TIMELINE))
+    return known + [(row.at, "audit", row.action, row.actor) for row in rows]
 
 
 def show_stats() -> Response:
@@ -71,7 +100,7 @@ def show_stats() -> Response:
 def _task(row: RowMapping, at: House) -> dict[str, Any]:
     """As calltask/list shows it, and what it leaves out."""
     zone = at.settings.timezone
-    return task_row(row) | {
+    return shown_rows([task_row(row)])[0] | {
         "state": row["state"],
         "stateAt": iso(row["state_at"], zone),
         "createdAt": iso(row["created_at"], zone),
@@ -92,7 +121,7 @@ def _call(row: RowMapping, at: House) -> dict[str, Any]:
         "state": row["state"],
         "callId": row["call_id"],
         "caller": row["caller"],
-        "telephone": row["telephone"],
+        "telephone": shown_number(row["telephone"]),
         "createdAt": iso(row["created_at"], zone),
         "answeredAt": iso(row["answered_at"], zone),
         "endedAt": iso(row["ended_at"], zone),
@@ -105,30 +134,85 @@ def _call(row: RowMapping, at: House) -> dict[str, Any]:
 
 
 _MILESTONES = {
-    "created_at": "created",
+    "created_at": "queued",
     "dialing_at": "dialing",
     "answered_at": "answered",
     "hangup_requested_at": "hangupRequested",
-    "ended_at": "ended",
+    "ended_at": "",
     "media_ended_at": "mediaEnded",
     "cdr_at": "cdr",
     "closed_at": "closed",
 }
+"""Of a call; "": its state, since none follows."""
+_TASK_MILESTONES = {"created_at": "created", "stop_requested_at": "stopRequested", "state_at": ""}
 
 
-def _timeline(call: RowMapping, events: Any, at: House) -> list[dict[str, Any]]:
-    """Our own milestones and the phone system's events, in the order in which they became known here."""
-    known = [(call[column], "waihu", name, None) for column, name in _MILESTONES.items() if call[column] is not None]
-    known += [(row["received_at"], "phone", row["event_name"], row["body"].get("event_time")) for row in events]
+def _timeline(
+    call: RowMapping, events: Sequence[RowMapping], history: list[tuple[int, str, str, Any]], at: House
+) -> list[dict[str, Any]]:
+    """States of call and task, the phone system's events and people's acts, as they became known here."""
+    known = history + [
+        (call[column], "call", name or call["state"], None)
+        for column, name in _MILESTONES.items()
+        if call[column] is not None
+    ]
+    known += [(row["received_at"], "phone", row["event_name"], _told(row["body"])) for row in events]
     zone = at.settings.timezone
     return [
-        {"at": iso(moment, zone), "source": source, "event": name, "eventTime": told}
-        for moment, source, name, told in sorted(known, key=lambda entry: entry[0])
+        {
+            "at": iso(moment, zone),
+            "source": source,
+            "event": name,
+            "eventTime": extra if source == "phone" else None,
+            "actor": extra if source == "audit" else None,
+        }
+        for moment, source, name, extra in sorted(known, key=lambda entry: (entry[0], _ORDER.index(entry[1])))
     ]
+
+
+_ORDER = ("task", "call", "phone", "audit")
+"""Of what became known in the same millisecond."""
+
+
+def _told(body: Any) -> Any:
+    """The phone system's own time of an event; an event that was erased says nothing."""
+    return body.get("event_time") if isinstance(body, dict) else None
+
+
+def show_call_stats() -> Response:
+    """Answer-seizure ratio and the like over a time range."""
+    at = house()
+    query = call_stats.read_query(Fields(request.args, at.settings.timezone))
+    with reading(at.engine) as connection:
+        return answer(call_stats.count(connection, query, at.settings.timezone))
+
+
+def list_audit() -> Response:
+    """One page of the audit trail, newest first."""
+    at = house()
+    fields = Fields(request.args, at.settings.timezone)
+    page = fields.integer("pageNum", low=1, high=LAST_PAGE) or 1
+    size = fields.integer("pageSize", low=1, high=LONGEST_PAGE) or DEFAULT_SIZE
+    since, until = fields.moments("from", "to")
+    noted = audit_trail.c
+    chosen = [
+        column == value
+        for column, name in ((noted.action, "action"), (noted.actor, "actor"), (noted.subject, "subject"))
+        if (value := fields.text(name)) is not None
+    ]
+    fields.done()
+    chosen += [noted.at >= since] if since is not None else []
+    chosen += [noted.at <= until] if until is not None else []
+    query = select(audit_trail).where(*chosen).order_by(noted.at.desc(), noted.id.desc())
+    with reading(at.engine) as connection:
+        rows = connection.execute(query.limit(size).offset((page - 1) * size)).mappings().all()
+    return answer({"rows": [dict(row) | {"at": iso(row["at"], at.settings.timezone)} for row in rows]})
 
 
 ROUTES = (
     Route("/api/v1/tasks/<int(max=9223372036854775807):batch_id>", "GET", show_task, house_documents.TASK),
     Route("/api/v1/calls/<string(maxlength=100):uuid>", "GET", show_call, house_documents.CALL),
     Route("/api/v1/stats", "GET", show_stats, house_documents.STATS),
+    Route("/api/v1/stats/calls", "GET", show_call_stats, house_documents.CALL_STATS),
+    Route("/api/v1/audit", "GET", list_audit, house_documents.AUDIT),
 )

@@ -1,7 +1,9 @@
 """The one SQL schema, for PostgreSQL and SQLite alike. Times are milliseconds since 1970 in UTC; ids of tasks are 64-bit.
 
-Writers (design, section 2): ``api`` inserts tasks, phone events and idempotency keys and records the wish to stop;
-``workers`` alone change the state of tasks and calls otherwise; ``media`` writes no SQL at all. Whoever makes a task
+Writers (design, section 2): ``api`` inserts tasks, phone events and idempotency keys, records the wish to stop, and
+puts a final task back to pending when a person dials it again (``api.redialing``); ``workers`` alone change the state
+of tasks and calls otherwise; ``media`` writes no SQL at all. ``api`` and the command line keep do_not_call, pauses and
+api_keys, insert into audit, and erase (``shared.erasure``). Whoever makes a task
 final, ``workers`` or ``api`` stopping one at once, inserts into webhook_deliveries (``shared.outbox``); ``api`` keeps
 webhook_endpoints and sends a delivery back to the queue on request; ``workers`` alone send them.
 Changes to these tables come with a migration in ``shared/migrations``; a test compares the two.
@@ -168,6 +170,19 @@ Index(
 Index("ix_calls_number", calls.c.number, calls.c.created_at)
 Index("ix_calls_caller", calls.c.caller, calls.c.created_at)
 """Calls a day of a caller number, and how many of its latest were answered."""
+Index(
+    "ix_calls_recorded",
+    calls.c.created_at,
+    postgresql_where=text("wav_file <> ''"),
+    sqlite_where=text("wav_file <> ''"),
+)
+Index(
+    "ix_calls_heard",
+    calls.c.created_at,
+    postgresql_where=text("dialogue IS NOT NULL"),
+    sqlite_where=text("dialogue IS NOT NULL"),
+)
+"""The oldest recordings and dialogues: for what is kept only so long."""
 
 phone_events = Table(
     "phone_events",
@@ -255,6 +270,16 @@ audit = Table(
 )
 """Who did what. Only ever inserted into; rows carry ids and counts, no numbers and no speech."""
 Index("ix_audit_at", audit.c.at)
+Index("ix_audit_subject", audit.c.subject)
+
+house_secrets = Table(
+    "house_secrets",
+    metadata,
+    Column("name", String(32), primary_key=True),  # links: signs recordings' URLs; numbers: marks numbers in the audit
+    Column("value", LargeBinary(32), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+)
+"""Drawn when the schema is made, so that all processes share them and nobody has to set them."""
 
 webhook_endpoints = Table(
     "webhook_endpoints",

@@ -130,7 +130,7 @@ class Settings:
         empty_counts=True,
     )
     webhook_private: bool = _setting("0", values.boolean, "let webhooks reach private and loopback addresses")
-    rate_limit: str = _setting("", str.strip, "requests a minute and key; empty: no limit")
+    rate_limit: int | None = _setting("", values.limit, "requests a minute and key; empty: no limit")
     keep_recordings: float = _setting("0", values.duration, "how long recordings are kept; 0: for ever")
     keep_dialogues: float = _setting("0", values.duration, "how long dialogues are kept; 0: for ever")
     keep_events: float = _setting("90d", values.duration, "how long phone events are kept; 0: for ever")

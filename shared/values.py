@@ -54,6 +54,11 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def limit(text: str) -> int | None:
+    """A whole number above 0, None for the empty text: no limit. Raises ValueError."""
+    return positive(text) if text.strip() else None
+
+
 def words(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 

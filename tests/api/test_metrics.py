@@ -86,5 +86,6 @@ def test_a_count_is_shared_for_a_second(client: FlaskClient, clock: FakeClock, a
 
 def test_a_database_that_is_down_is_a_503(make_app: Callable[..., Flask]) -> None:
     empty = open_engine("sqlite://")
-    assert make_app(engine=empty).test_client().get("/metrics").status_code == 503
+    client = make_app(engine=empty, api_keys=("key",)).test_client()
+    assert client.get("/metrics", headers={"X-API-Key": "key"}).status_code == 503
     empty.dispose()

@@ -29,7 +29,7 @@ def test_sql_agrees_with_the_lifecycle_in_every_state(
     }
     batch_id = add_task(state_at=BEFORE, **columns)
     expected = stopped(Task(batch_id=batch_id, **columns), NOW)
-    live = stop(engine, [batch_id], NOW)
+    live = stop(engine, [batch_id], NOW, "crm")
     row = stored()[0]
     assert {name: row[name] for name in columns} == {name: getattr(expected, name) for name in columns}
     assert row["state_at"] == (BEFORE if expected.state == state else NOW)
@@ -38,12 +38,12 @@ def test_sql_agrees_with_the_lifecycle_in_every_state(
 
 def test_stopping_twice_keeps_the_first_time(engine: Engine, add_task: Any, stored: Any) -> None:
     batch_id = add_task(state="in_call")
-    assert stop(engine, [batch_id], NOW) == stop(engine, [batch_id, batch_id], NOW + 1) == [batch_id]
+    assert stop(engine, [batch_id], NOW, "crm") == stop(engine, [batch_id, batch_id], NOW + 1, "crm") == [batch_id]
     assert (stored()[0]["stop_requested_at"], stored()[0]["state_at"]) == (NOW, NOW)
 
 
 def test_more_ids_than_one_statement_takes(engine: Engine, add_task: Any, stored: Any) -> None:
     batch_id = add_task(batch_id=3 * AT_ONCE)
-    assert stop(engine, range(4 * AT_ONCE), NOW) == []
+    assert stop(engine, range(4 * AT_ONCE), NOW, "crm") == []
     assert stored()[0]["batch_id"] == batch_id
     assert stored()[0]["state"] == "stopped"

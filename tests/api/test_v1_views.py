@@ -67,13 +67,23 @@ def test_a_call_comes_with_dialogue_tags_and_timeline_by_either_id(client: Flask
     assert [turn["content"] for turn in body["dialogue"]] == ["您好", "好"]
     assert body["tags"][0]["name"] == "callback_wanted"
     assert [(moment["source"], moment["event"], moment["eventTime"]) for moment in body["timeline"]] == [
-        ("waihu", "created", None),
-        ("waihu", "dialing", None),
-        ("waihu", "answered", None),
+        ("call", "queued", None),
+        ("call", "dialing", None),
+        ("call", "answered", None),
         ("phone", "firstAnswer", 1767153844421),
-        ("waihu", "ended", None),
+        ("task", "created", None),
+        ("task", "completed", None),
+        ("call", "ended", None),
         ("phone", "cdr", None),
     ]
+
+
+def test_the_timeline_shows_what_people_did(client: FlaskClient, talk: tuple[int, str], clock: FakeClock) -> None:
+    batch_id, uuid = talk
+    clock.advance(60)
+    client.post("/api/aicall/stopTasks", json={"batchIds": [batch_id]})
+    last = client.get(f"/api/v1/calls/{uuid}").json["timeline"][-1]
+    assert (last["source"], last["event"], last["actor"]) == ("audit", "stop", "loopback")
 
 
 def test_a_live_call_can_be_looked_at(client: FlaskClient, add_call: Any) -> None:

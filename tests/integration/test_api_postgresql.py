@@ -232,7 +232,7 @@ def test_stopping_in_sql_agrees_with_the_lifecycle(engine: Engine, stored: Any, 
             row |= {"ticket_content": "c", "digest": b"0" * 16, "state_at": before, "created_at": 0}
             connection.execute(insert(tasks).values(row | known))
             expected[index] = stopped(Task(**known), now)
-    live = stop(engine, list(expected), now)
+    live = stop(engine, list(expected), now, "crm")
     for row in stored():
         task = expected[row["batch_id"]]
         seen = Task(

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, RowMapping, select
 
+from shared.api_keys import link_secret
 from shared.links import recording_url
 from shared.moments import iso
 from shared.outbox import NO_TASK
@@ -77,7 +78,6 @@ def _last_record(connection: Connection, batch_id: int, settings: Settings, now:
     row: RowMapping | None = connection.execute(query).mappings().one_or_none()
     if row is None:
         return None
-    shown = record_row(
-        row, settings.timezone, lambda name: recording_url(settings.public_url, name, settings.api_keys, now)
-    )
+    secret = link_secret(connection, settings.api_keys)
+    shown = record_row(row, settings.timezone, lambda name: recording_url(settings.public_url, name, secret, now))
     return shown | {"tags": row["tags"] or []}

@@ -1,0 +1,117 @@
+"""What ``POST /api/v1/tasks`` takes beyond createTasks: priority, notBefore, expiresAt and timezone of each ticket."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo, available_timezones
+
+import msgspec
+
+from api import tickets
+from api.body import decode, type_name
+from api.envelope import FieldProblem, ParameterError
+from api.tickets import DIGEST_BYTES, CheckedTicket, Schedule
+
+LOWEST, HIGHEST = -1000, 1000
+LONGEST_WAIT_MS = 366 * 24 * 3600 * 1000
+"""A notBefore or expiresAt beyond a year is a slip of the keyboard."""
+_LONGEST_ZONE = 40
+
+
+def read(body: bytes, limit: int, zone: ZoneInfo, now: int) -> list[CheckedTicket]:
+    """The tickets in a request's body with their schedules. ``zone``: of times that name none.
+
+    Raises ParameterError that names everything that is wrong, of both.
+    """
+    problems: list[FieldProblem] = []
+    checked: list[CheckedTicket] = []
+    try:
+        checked = tickets.read(body, limit)
+    except ParameterError as error:
+        problems += error.problems
+    document = decode(body)
+    items = document if isinstance(document, list) else [document]
+    found = [_Reader(item, index, zone, now, problems).schedule() for index, item in enumerate(items[:limit])]
+    if problems:
+        raise ParameterError(sorted(problems, key=lambda problem: -1 if problem.index is None else problem.index))
+    return [_with(ticket, schedule) for ticket, schedule in zip(checked, found, strict=True)]
+
+
+def read_moment(text: str, zone: ZoneInfo) -> int:
+    """ISO 8601, with an offset or in ``zone``, as milliseconds since 1970. Raises ValueError."""
+    if len(text) < len("yyyy-MM-dd HH:mm"):
+        raise ValueError("expected a date and a time")
+    moment = datetime.fromisoformat(text)
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=zone)
+    try:
+        return round(aware.timestamp() * 1000)
+    except OverflowError as error:
+        raise ValueError("expected a time that clocks can show") from error
+
+
+def _with(ticket: CheckedTicket, schedule: Schedule) -> CheckedTicket:
+    """A ticket without a schedule is the very one that createTasks takes, its digest included."""
+    if schedule == Schedule():
+        return ticket
+    digest = hashlib.blake2b(ticket.digest + msgspec.json.encode(schedule), digest_size=DIGEST_BYTES).digest()
+    return msgspec.structs.replace(ticket, schedule=schedule, digest=digest)
+
+
+class _Reader:
+    """Reads one ticket's schedule, and notes what is wrong with it."""
+
+    def __init__(self, item: Any, index: int, zone: ZoneInfo, now: int, problems: list[FieldProblem]) -> None:
+        self._item = item if isinstance(item, dict) else {}
+        self._index = index
+        self._zone = zone
+        self._now = now
+        self._problems = problems
+
+    def schedule(self) -> Schedule:
+        zone = self._timezone()
+        not_before, expires_at = self._moment("notBefore"), self._moment("expiresAt")
+        if expires_at is not None and expires_at <= self._now:
+            self._problem("expiresAt", "已经过去")
+        elif expires_at is not None and not_before is not None and expires_at <= not_before:
+            self._problem("expiresAt", "应晚于 notBefore")
+        return Schedule(self._priority(), not_before, expires_at, zone)
+
+    def _priority(self) -> int:
+        value = self._item.get("priority")
+        if value is None:
+            return 0
+        if type(value) is not int or not LOWEST <= value <= HIGHEST:
+            self._problem("priority", f"应为 {LOWEST} 到 {HIGHEST} 之间的整数，越大越先拨打")
+            return 0
+        return value
+
+    def _timezone(self) -> str | None:
+        value = self._item.get("timezone")
+        if value is None:
+            return None
+        if not isinstance(value, str) or len(value) > _LONGEST_ZONE or value not in available_timezones():
+            self._problem("timezone", "应为 IANA 时区名，如 Asia/Shanghai")
+            return None
+        self._zone = ZoneInfo(value)
+        return value
+
+    def _moment(self, name: str) -> int | None:
+        value = self._item.get(name)
+        if value is None:
+            return None
+        if not isinstance(value, str):
+            self._problem(name, f"应为 ISO 8601 时间字符串，收到的是{type_name(value)}")
+            return None
+        try:
+            moment = read_moment(value, self._zone)
+        except ValueError:
+            self._problem(name, "应为 ISO 8601 时间，如 2026-01-05T10:00:00+08:00")
+            return None
+        if moment > self._now + LONGEST_WAIT_MS:
+            self._problem(name, "不能晚于一年之后")
+        return moment
+
+    def _problem(self, name: str, message: str) -> None:
+        self._problems.append(FieldProblem(self._index, name, message))

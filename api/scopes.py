@@ -1,0 +1,57 @@
+"""What a key must be allowed to do for each endpoint: the one place that says so. What is not named here is refused.
+
+By the view function's name, so that an alias needs what its route needs.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from shared.api_keys import ADMIN, READ, SUBMIT
+
+OPEN: Final = "open"
+"""No key at all: phone events have a secret of their own, health says nothing of anybody."""
+OPEN_SECTIONS = frozenset({"pages", "api-docs"})
+"""The page and the documentation hold no data; what the page shows it fetches with a key."""
+
+SCOPE_OF = {
+    "take_events": OPEN,
+    "healthz": OPEN,
+    "readyz": OPEN,
+    "create_tasks": SUBMIT,
+    "stop_tasks": SUBMIT,
+    "submit_tasks": SUBMIT,
+    "redial_task": SUBMIT,
+    "add_to_list": SUBMIT,
+    "list_tasks": READ,
+    "list_records": READ,
+    "send_recording": READ,
+    "show_task": READ,
+    "show_call": READ,
+    "show_stats": READ,
+    "show_call_stats": READ,
+    "list_pauses": READ,
+    "list_do_not_call": READ,
+    "export_do_not_call": READ,
+    "metrics": READ,
+    "list_webhooks": READ,
+    "list_deliveries": READ,
+    "show_delivery": READ,
+    "add_webhook": ADMIN,
+    "remove_webhook": ADMIN,
+    "test_webhook": ADMIN,
+    "replay_delivery": ADMIN,
+    "pause": ADMIN,
+    "resume": ADMIN,
+    "remove_from_list": ADMIN,
+    "import_do_not_call": ADMIN,
+    "list_audit": ADMIN,
+}
+
+
+def scope_of(endpoint: str) -> str | None:
+    """The scope that Flask's ``endpoint`` needs, OPEN for none; None if nobody said, and then nobody may."""
+    section, _, view = endpoint.rpartition(".")
+    if section in OPEN_SECTIONS:
+        return OPEN
+    return SCOPE_OF.get(view.removesuffix("_alias"))

@@ -1,0 +1,128 @@
+"""The do-not-call list as the API keeps it: pages, single numbers, whole files (``shared.suppression`` has the rule)."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Connection, Engine, delete, func, select
+
+from api.envelope import FieldProblem, ParameterError, refuse
+from shared import numbers
+from shared.database import reading
+from shared.errors import NumberError
+from shared.moments import iso
+from shared.schema import do_not_call
+from shared.suppression import IMPORT, suppress
+
+MOST_IMPORTED = 200_000
+"""Lines of one file: one transaction of some seconds."""
+MOST_PROBLEMS = 100
+"""Lines that one answer names."""
+LONGEST_REASON = 500
+HEADINGS = ("number", "source", "reason", "createdAt")
+EXPORTED_AT_ONCE = 5_000
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""A spreadsheet takes what begins so for a formula."""
+
+_columns = do_not_call.c
+
+
+def page(connection: Connection, number: str | None, page_number: int, size: int) -> tuple[int, list[dict[str, Any]]]:
+    """How many there are, and one page of rows, newest first."""
+    chosen = [_columns.number == number] if number is not None else []
+    total = connection.execute(select(func.count()).select_from(do_not_call).where(*chosen)).scalar_one()
+    query = select(do_not_call).where(*chosen).order_by(_columns.created_at.desc(), _columns.number)
+    rows = connection.execute(query.limit(size).offset((page_number - 1) * size)).mappings()
+    return total, [dict(row) for row in rows]
+
+
+def shown(row: dict[str, Any], zone: ZoneInfo) -> dict[str, Any]:
+    """As the API shows an entry."""
+    return {
+        "number": row["number"],
+        "source": row["source"],
+        "reason": row["reason"],
+        "callUuid": row["call_uuid"],
+        "createdAt": iso(row["created_at"], zone),
+    }
+
+
+def remove(connection: Connection, number: str) -> bool:
+    """Whether it was on the list."""
+    return connection.execute(delete(do_not_call).where(_columns.number == number)).rowcount > 0
+
+
+def read_csv(body: bytes) -> dict[str, list[str]]:
+    """Normalised numbers by their reason. First column: the number; a heading, if there is one, names the others.
+
+    Raises ParameterError that names every line that is wrong, up to MOST_PROBLEMS.
+    """
+    try:
+        rows = list(csv.reader(io.StringIO(body.decode("utf-8-sig"), newline=""), strict=True))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise refuse(f"应为 UTF-8 编码的 CSV：{type(error).__name__}") from error
+    if len(rows) > MOST_IMPORTED:
+        raise refuse(f"一次最多 {MOST_IMPORTED} 行，收到 {len(rows)} 行")
+    reason_at = None
+    if rows and rows[0] and rows[0][0].strip().lower() in ("number", "号码", "phone"):
+        headings = [heading.strip().lower() for heading in rows.pop(0)]
+        reason_at = headings.index("reason") if "reason" in headings else None
+        first = 2
+    else:
+        first = 1
+    found: dict[str, list[str]] = {}
+    problems: list[FieldProblem] = []
+    for line, row in enumerate(rows, first):
+        if not row or not row[0].strip():
+            continue
+        reason = row[reason_at].strip() if reason_at is not None and reason_at < len(row) else ""
+        try:
+            found.setdefault(_plain(reason), []).append(numbers.parse(row[0].lstrip("'")).number)
+        except (NumberError, ValueError):
+            problems.append(FieldProblem(None, f"第 {line} 行", "不是有效的号码，或原因过长"))
+    if problems:
+        raise ParameterError(problems[:MOST_PROBLEMS])
+    if not found:
+        raise refuse("文件中没有号码")
+    return found
+
+
+def import_numbers(connection: Connection, found: dict[str, list[str]], now: int) -> list[int]:
+    """Puts them all on the list; returns tasks that may have a live call, which workers must end."""
+    live: list[int] = []
+    for reason, chosen in sorted(found.items()):
+        live += suppress(connection, chosen, IMPORT, now, reason=reason)
+    return live
+
+
+def export_csv(engine: Engine, zone: ZoneInfo, *, masked: bool) -> Iterator[str]:
+    """The whole list as CSV, in order of the numbers, a part at a time."""
+    yield ",".join(HEADINGS) + "\r\n"
+    last = ""
+    while True:
+        with reading(engine) as connection:
+            query = select(do_not_call).where(_columns.number > last).order_by(_columns.number).limit(EXPORTED_AT_ONCE)
+            rows = connection.execute(query).all()
+        if not rows:
+            return
+        last = rows[-1].number
+        text = io.StringIO(newline="")
+        writer = csv.writer(text)
+        for row in rows:
+            number = numbers.mask(row.number) if masked else row.number
+            writer.writerow((number, row.source, _safe(row.reason), iso(row.created_at, zone)))
+        yield text.getvalue()
+
+
+def _safe(text: str) -> str:
+    return "'" + text if text.startswith(_FORMULA) else text
+
+
+def _plain(reason: str) -> str:
+    if len(reason) > LONGEST_REASON or "\0" in reason:
+        raise ValueError("expected a shorter reason")
+    return reason[1:] if reason.startswith("'") and reason[1:].startswith(_FORMULA) else reason

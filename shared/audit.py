@@ -1,0 +1,77 @@
+"""The audit trail: who did what, to which ids, how much of it. Written in the transaction that does it.
+
+Rows hold no number, no name and no speech. A number is spoken of by its mark: a keyed hash that whoever knows the
+number and has the database can make again, and nobody else.
+"""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import hmac
+import re
+from typing import Any
+
+from sqlalchemy import Connection, insert, select
+
+from shared.numbers import mask
+from shared.schema import audit, house_secrets
+
+LONGEST_ACTOR = 120
+LINKS, NUMBERS = "links", "numbers"
+"""The house's secrets by name; the migration that made the table drew them."""
+_DIGITS = re.compile(r"\d(?:[ -]?\d){6,}")
+ACTIONS = (
+    "submit",
+    "stop",
+    "redial",
+    "pause",
+    "resume",
+    "dnc_add",
+    "dnc_remove",
+    "dnc_import",
+    "export",
+    "listen",
+    "key_add",
+    "key_revoke",
+    "erase",
+)
+
+
+def note(connection: Connection, actor: str, action: str, now: int, *, subject: str = "", **detail: Any) -> None:
+    """Adds one row. ``subject``: ``task:ID``, ``call:UUID``, ``key:ID`` or ``number:MARK``; ``detail``: ids, counts, a reason."""
+    kept = {name: scrubbed(value) if isinstance(value, str) else value for name, value in detail.items()}
+    row = {"at": now, "actor": actor[:LONGEST_ACTOR], "action": action, "subject": subject, "detail": kept}
+    connection.execute(insert(audit).values(row))
+
+
+def scrubbed(text: str) -> str:
+    """What a person wrote, with everything that may be a phone number masked."""
+    return _DIGITS.sub(lambda found: mask(found[0]), text)
+
+
+def of_task(batch_id: int) -> str:
+    return f"task:{batch_id}"
+
+
+def of_call(uuid: str) -> str:
+    return f"call:{uuid}"
+
+
+def of_number(connection: Connection, number: str) -> str:
+    """The subject that stands for a normalised number: always the same, and of no use without the house's secret."""
+    mark = hmac.new(house_secret(connection, NUMBERS), number.encode(), hashlib.sha256).hexdigest()[:32]
+    return f"number:{mark}"
+
+
+def house_secret(connection: Connection, name: str) -> bytes:
+    """A secret that all processes share (32 bytes)."""
+    return bytes(connection.execute(select(house_secrets.c.value).where(house_secrets.c.name == name)).scalar_one())
+
+
+def command_line_actor() -> str:
+    """``cli:`` and the user of this machine who runs the command; the number of one without a name."""
+    try:
+        return f"cli:{getpass.getuser()}"
+    except (KeyError, OSError):
+        return "cli:unknown"

@@ -1,0 +1,185 @@
+"""Tickets with a schedule, dialling again on purpose, pausing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from sqlalchemy import Engine, insert, select
+
+from shared.clock import FakeClock
+from shared.database import reading, writing
+from shared.doorbell import DISPATCH
+from shared.schema import audit, do_not_call, pauses
+
+PATH = "/api/v1/tasks"
+HOUR_MS = 3_600_000
+Ticket = Callable[..., dict[str, Any]]
+
+
+def noted(engine: Engine) -> list[tuple[str, str, str]]:
+    with reading(engine) as connection:
+        rows = connection.execute(select(audit).order_by(audit.c.id))
+        return [(row.actor, row.action, row.subject) for row in rows]
+
+
+def test_a_ticket_may_say_how_urgent_it_is_and_when(
+    client: FlaskClient, ticket: Ticket, stored: Any, clock: FakeClock, rung: Any
+) -> None:
+    given = ticket(
+        priority=7, timezone="Asia/Tokyo", notBefore="2026-01-05T10:00:00", expiresAt="2026-01-05T12:00:00+08:00"
+    )
+    response = client.post(PATH, json=[given])
+    assert response.status_code == 201
+    (task,) = stored()
+    assert response.json == {"created": 1, "tasks": [{"batchId": task["batch_id"], "ticketNo": given["ticketNo"]}]}
+    assert (task["priority"], task["zone"], task["state"]) == (7, "Asia/Tokyo", "pending")
+    assert task["due_at"] == 1_767_574_800_000  # 01:00 UTC
+    assert task["expires_at"] == 1_767_585_600_000  # 04:00 UTC
+    assert (DISPATCH, ()) in rung()
+
+
+def test_without_a_schedule_it_is_the_very_ticket_of_create_tasks(
+    client: FlaskClient, ticket: Ticket, stored: Any
+) -> None:
+    first = client.post("/api/aicall/createTasks", json=[ticket()]).json["data"]
+    again = client.post(PATH, json=ticket())
+    assert (again.status_code, again.json) == (200, {"created": 0, "tasks": first})
+    other = client.post(PATH, json=ticket(priority=1))
+    assert other.status_code == 400
+    assert "ticketNo" in other.json["detail"]
+    assert len(stored()) == 1
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("priority", "7"),
+        ("priority", True),
+        ("priority", 1001),
+        ("timezone", "Mars/Base"),
+        ("timezone", 8),
+        ("notBefore", 1767577000),
+        ("notBefore", "2026-01-05"),
+        ("notBefore", "tomorrow at ten o'clock"),
+        ("notBefore", "2036-01-05T10:00:00Z"),
+        ("expiresAt", "2020-01-05T10:00:00Z"),
+        ("phone", "x"),
+    ],
+)
+def test_one_bad_field_and_nothing_is_created(
+    client: FlaskClient, ticket: Ticket, stored: Any, field: str, value: Any
+) -> None:
+    batch = [ticket(ticketNo="A"), ticket(ticketNo="B", **{field: value})]
+    response = client.post(PATH, json=batch)
+    assert (response.status_code, response.mimetype) == (400, "application/problem+json")
+    assert f"第 2 条 {field}" in response.json["detail"]
+    assert stored() == []
+
+
+def test_faults_of_ticket_and_schedule_are_named_together(client: FlaskClient, ticket: Ticket) -> None:
+    detail = client.post(PATH, json=[ticket(phone="x", priority="high")]).json["detail"]
+    assert "phone" in detail
+    assert "priority" in detail
+
+
+def test_an_idempotency_key_answers_the_same_and_is_not_that_of_create_tasks(
+    client: FlaskClient, ticket: Ticket
+) -> None:
+    headers = {"Idempotency-Key": "k1"}
+    first = client.post(PATH, json=[ticket()], headers=headers)
+    again = client.post(PATH, json=[ticket()], headers=headers)
+    assert (first.status_code, again.status_code, again.data) == (201, 201, first.data)
+    assert again.headers["Idempotency-Replayed"] == "true"
+    assert client.post("/api/aicall/createTasks", json=[ticket()], headers=headers).json["code"] == 405
+
+
+@pytest.mark.parametrize("state", ["failed", "unknown", "not_connected", "expired"])
+def test_a_task_that_reached_nobody_is_dialled_again_by_a_person(
+    client: FlaskClient, add_task: Any, stored: Any, rung: Any, engine: Engine, clock: FakeClock, state: str
+) -> None:
+    now = clock.now_ms()
+    batch_id = add_task(
+        state=state,
+        final_at=now,
+        connected=False,
+        attempts=3,
+        no_answers=2,
+        refusals=1,
+        expires_at=now - 1,
+        due_at=None,
+    )
+    clock.advance(60)
+    response = client.post(f"{PATH}/{batch_id}/redial", json={"reason": "客户 13800138000 来电"})
+    assert (response.status_code, response.json) == (202, {"batchId": batch_id, "state": "pending"})
+    (task,) = stored()
+    assert (task["state"], task["due_at"], task["final_at"], task["connected"]) == ("pending", now + 60_000, None, None)
+    assert (task["attempts"], task["no_answers"], task["refusals"], task["expires_at"]) == (3, 0, 0, None)
+    assert (DISPATCH, ()) in rung()
+    assert noted(engine) == [("loopback", "redial", f"task:{batch_id}")]
+    with reading(engine) as connection:
+        assert connection.execute(select(audit.c.detail)).scalar_one() == {"reason": "客户 138****8000 来电"}
+    assert client.post(f"{PATH}/{batch_id}/redial", json={"reason": "x"}).status_code in (202, 409)
+    clock.advance(1)
+    assert client.post(f"{PATH}/{batch_id}/redial", json={"reason": "x"}).status_code == 409
+
+
+@pytest.mark.parametrize("state", ["pending", "in_call", "completed", "stopped", "stopping"])
+def test_no_other_task_is_dialled_again(client: FlaskClient, add_task: Any, stored: Any, state: str) -> None:
+    batch_id = add_task(state=state)
+    before = stored()
+    response = client.post(f"{PATH}/{batch_id}/redial", json={"reason": "x"})
+    if state != "pending":  # in the same millisecond one cannot tell it from a repeated request
+        assert response.status_code == 409
+    assert stored() == before
+
+
+def test_a_task_is_not_dialled_again_while_a_call_lives_or_its_twin_does_or_the_customer_said_no(
+    client: FlaskClient, add_task: Any, add_call: Any, engine: Engine, stored: Any
+) -> None:
+    ringing = add_task(ticket_no="A", state="unknown")
+    add_call(batch_id=ringing, state="unknown", ended_at=None, number="1")
+    twin = add_task(ticket_no="B", state="failed")
+    add_task(ticket_no="B", state="pending")
+    unwilling = add_task(ticket_no="C", state="failed", number="13900000000")
+    with writing(engine) as connection:
+        connection.execute(insert(do_not_call).values(number="13900000000", source="person", created_at=1))
+    before = stored()
+    for batch_id, word in ((ringing, "lives"), (twin, "ticketNo"), (unwilling, "do-not-call")):
+        response = client.post(f"{PATH}/{batch_id}/redial", json={"reason": "x"})
+        assert response.status_code == 409
+        assert word in response.json["detail"]
+    assert stored() == before
+    assert noted(engine) == []
+
+
+def test_dialling_again_needs_a_task_and_a_reason(client: FlaskClient, add_task: Any) -> None:
+    assert client.post(f"{PATH}/99/redial", json={"reason": "x"}).status_code == 404
+    assert client.post(f"{PATH}/{add_task(state='failed')}/redial", json={}).status_code == 400
+
+
+def test_a_ticket_type_or_all_are_paused_and_resumed(client: FlaskClient, engine: Engine, rung: Any) -> None:
+    client.post("/api/v1/pause", json={"ticketType": "回访", "reason": "话术"})
+    client.post("/api/v1/pause", json={"ticketType": "回访", "reason": "话术更新"})
+    rows = client.post("/api/v1/pause", json={}).json["rows"]
+    assert [(row["ticketType"], row["reason"]) for row in rows] == [(None, ""), ("回访", "话术更新")]
+    assert client.get("/api/v1/pauses").json["rows"] == rows
+    with reading(engine) as connection:
+        assert set(connection.execute(select(pauses.c.ticket_type)).scalars()) == {"", "回访"}
+    assert len(client.post("/api/v1/resume", json={}).json["rows"]) == 1
+    assert client.post("/api/v1/resume", json={"ticketType": "回访"}).json["rows"] == []
+    assert (DISPATCH, ()) in rung()
+    assert [row[1] for row in noted(engine)] == ["pause", "pause", "pause", "resume", "resume"]
+
+
+def test_who_submitted_and_stopped_is_noted(client: FlaskClient, ticket: Ticket, engine: Engine) -> None:
+    made = client.post(PATH, json=[ticket(ticketNo="A"), ticket(ticketNo="B")]).json["tasks"]
+    client.post("/api/aicall/stopTasks", json={"batchIds": [made[0]["batchId"]]})
+    assert noted(engine) == [("loopback", "submit", ""), ("loopback", "stop", f"task:{made[0]['batchId']}")]
+    rows = client.get("/api/v1/audit").json["rows"]
+    assert [row["action"] for row in rows] == ["stop", "submit"]
+    assert rows[1]["detail"] == {"created": 2, "first": made[0]["batchId"], "last": made[1]["batchId"]}
+    assert client.get("/api/v1/audit?action=submit&pageSize=1").json["rows"] == rows[1:]
+    assert client.get("/api/v1/audit?subject=task:77").json["rows"] == []

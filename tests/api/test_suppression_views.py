@@ -1,0 +1,81 @@
+"""The do-not-call list over HTTP."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from sqlalchemy import Engine, select
+
+from shared.database import reading
+from shared.doorbell import STOP_CALLS
+from shared.schema import audit
+
+PATH = "/api/v1/do-not-call"
+
+
+def test_a_number_is_put_on_the_list_and_its_tasks_stop(
+    client: FlaskClient, add_task: Any, add_call: Any, stored: Any, rung: Any, engine: Engine
+) -> None:
+    waiting = add_task(ticket_no="A")
+    ringing = add_task(ticket_no="B", state="dialing")
+    response = client.post(PATH, json={"number": " 13800138000 ", "reason": "来函"})
+    assert response.status_code == 201
+    assert (response.json["number"], response.json["source"]) == ("13800138000", "person")
+    assert {task["batch_id"]: task["state"] for task in stored()} == {waiting: "stopped", ringing: "stopping"}
+    assert (STOP_CALLS, ([ringing],)) in rung()
+    with reading(engine) as connection:
+        row = connection.execute(select(audit)).one()
+    assert (row.action, "13800138000" in repr(row), row.subject.startswith("number:")) == ("dnc_add", False, True)
+
+
+def test_pages_search_and_removal(client: FlaskClient) -> None:
+    for number in ("13800138001", "13800138002", "0571-88001234"):
+        client.post(PATH, json={"number": number})
+    assert client.get(f"{PATH}?pageSize=2").json["total"] == 3
+    assert len(client.get(f"{PATH}?pageSize=2&pageNum=2").json["rows"]) == 1
+    assert client.get(f"{PATH}?number=057188001234").json["rows"][0]["number"] == "057188001234"
+    assert client.get(f"{PATH}?number=13999999999").json == {"total": 0, "rows": []}
+    assert client.delete(f"{PATH}/13800138001").status_code == 204
+    assert client.delete(f"{PATH}/13800138001").status_code == 404
+    assert client.delete(f"{PATH}/x").status_code == 400
+    assert client.get(PATH).json["total"] == 2
+
+
+def test_what_was_exported_can_be_imported(client: FlaskClient) -> None:
+    for number, reason in (("+8613800138001", "=1+1"), ("13800138002", '来函,说"不"')):
+        client.post(PATH, json={"number": number, "reason": reason})
+    exported = client.get(f"{PATH}/export")
+    assert exported.mimetype == "text/csv"
+    assert "'=1+1" in exported.text
+    before = client.get(PATH).json["rows"]
+    for row in before:
+        client.delete(f"{PATH}/{row['number']}")
+    answer = client.post(f"{PATH}/import", data=exported.data, content_type="text/csv")
+    assert (answer.status_code, answer.json) == (200, {"numbers": 2, "added": 2})
+    after = {row["number"]: row["reason"] for row in client.get(PATH).json["rows"]}
+    assert after == {row["number"]: row["reason"] for row in before}
+    again = client.post(
+        f"{PATH}/import", data="\ufeff13800138002\r\n\r\n13800138003\r\n".encode(), content_type="text/csv"
+    )
+    assert again.json == {"numbers": 2, "added": 1}
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"number\r\n", b"13800138000\r\nabc\r\n", b"\xff\xfe", b'"13800138000', b"138\x00138000"]
+)
+def test_a_bad_file_changes_nothing(client: FlaskClient, data: bytes) -> None:
+    response = client.post(f"{PATH}/import", data=data, content_type="text/csv")
+    assert (response.status_code, response.mimetype) == (400, "application/problem+json")
+    assert client.get(PATH).json["total"] == 0
+
+
+def test_a_file_must_say_that_it_is_csv(client: FlaskClient) -> None:
+    assert client.post(f"{PATH}/import", data=b"13800138000", content_type="application/json").status_code == 400
+
+
+def test_a_long_list_is_exported_whole(client: FlaskClient) -> None:
+    lines = "\n".join(f"138{index:08d}" for index in range(12_000))
+    assert client.post(f"{PATH}/import", data=lines.encode(), content_type="text/csv").json["added"] == 12_000
+    assert client.get(f"{PATH}/export").text.count("\r\n") == 12_001
