@@ -17,15 +17,18 @@ from api import house_documents
 from api.envelope import answer
 from api.house import House, house
 from api.routes import Route
+from shared import dial_gate
 from shared.bus import open_redis
-from shared.database import require_current
+from shared.database import reading, require_current
+from shared.dial_gate import DialGate
 from shared.errors import DatabaseUnavailable
+from shared.moments import iso
 from shared.recordings import filesystem_id
 from shared.settings import Settings
 
 PROBE_SECONDS = 2.0
 """A part that does not answer within this is not ready; whoever asks gets an answer all the same."""
-PROBE_THREADS = 6
+PROBE_THREADS = 8
 """Two rounds of probes may hang at once; a third waits for them, and says "no answer" meanwhile."""
 CONNECT_SECONDS = 1.0
 
@@ -40,6 +43,7 @@ def healthz() -> Response:
 def readyz() -> Response:
     """503 if the database or the broker is down; stand-ins and a phone system that is away are named, and no more."""
     at = house()
+    gate = _probes.submit(look_at_gate, at)
     checks = run_checks(at)
     ready = checks["database"]["ok"] and checks["broker"]["ok"]
     document = {
@@ -47,7 +51,7 @@ def readyz() -> Response:
         "checks": checks,
         "recordings": _filesystem(at.settings),
         "standins": at.settings.standins,
-        "dial_gate": _gate(at.settings),
+        "dial_gate": _gate(at, gate),
     }
     return answer(document, 200 if ready else 503)
 
@@ -60,20 +64,25 @@ def run_checks(at: House) -> dict[str, dict[str, Any]]:
         "phone": lambda: _reach_phone(at.settings.phone_url),
     }
     running = {name: _probes.submit(probe) for name, probe in probes.items()}
-    return {name: _outcome(future) for name, future in running.items()}
+    outcomes = {name: _outcome(future) for name, future in running.items()}
+    return {
+        name: {"ok": True} if problem is None else {"ok": False, "problem": problem}
+        for name, problem in outcomes.items()
+    }
 
 
-def _outcome(future: Future[None]) -> dict[str, Any]:
+def _outcome(future: Future[Any]) -> str | None:
+    """What is wrong; None if nothing is."""
     try:
         future.result(timeout=PROBE_SECONDS)
     except FutureTimeoutError:
         future.cancel()
-        return {"ok": False, "problem": f"no answer within {PROBE_SECONDS:g} s"}
+        return f"no answer within {PROBE_SECONDS:g} s"
     except DatabaseUnavailable as error:
-        return {"ok": False, "problem": str(error)}
+        return str(error)
     except (SQLAlchemyError, redis.RedisError, OSError) as error:
-        return {"ok": False, "problem": f"cannot be reached ({type(error).__name__})"}
-    return {"ok": True}
+        return f"cannot be reached ({type(error).__name__})"
+    return None
 
 
 def _reach_broker(url: str) -> None:
@@ -99,11 +108,34 @@ def _filesystem(settings: Settings) -> str | None:
         return None
 
 
-def _gate(settings: Settings) -> dict[str, Any]:
-    if not settings.standins_forbidden:
-        return {"open": True}
-    names = ", ".join(settings.standins)
-    return {"open": False, "problem": f"stand-ins beside real services: {names}; set them up, or WAIHU_ALLOW_STANDIN=1"}
+def _gate(at: House, looking: Future[DialGate]) -> dict[str, Any]:
+    """Whether anybody is called now and, if not, why; and who has to wait all the same."""
+    problem = _outcome(looking)
+    if problem is not None:
+        waits = [*dial_gate.broken(at.settings), f"nothing is dialled without database and Redis: {problem}"]
+        return {"open": False, "problem": "; ".join(waits)}
+    gate = looking.result()
+    document: dict[str, Any] = {"open": gate.open}
+    if not gate.open:
+        document["problem"] = "; ".join(gate.shut)
+    return document | {
+        "breaker": gate.breaker.standing,
+        "paused": list(gate.paused),
+        "resting": [
+            {"caller": rest.caller, "until": iso(rest.until, at.settings.timezone), "reason": rest.reason}
+            for rest in gate.resting
+        ],
+    }
+
+
+def look_at_gate(at: House) -> DialGate:
+    """Raises what SQLAlchemy and redis raise when one of them is away."""
+    client = open_redis(at.settings.redis_url)
+    try:
+        with reading(at.engine) as connection:
+            return dial_gate.look(connection, client, at.settings, at.clock.now_ms())
+    finally:
+        client.close()
 
 
 ROUTES = (

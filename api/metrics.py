@@ -3,9 +3,11 @@ process says the same. No numbers, no names."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import redis
 from flask import Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
@@ -15,9 +17,14 @@ from sqlalchemy.exc import SQLAlchemyError
 from api import house_documents
 from api.census import Count, Group
 from api.envelope import failure
+from api.health import look_at_gate
 from api.house import house
 from api.routes import Route
+from shared.breaker import Standing
+from shared.dial_gate import DialGate
 from shared.lifecycle import FINAL_TASKS, LIVE_CALLS
+
+log = logging.getLogger(__name__)
 
 
 def metrics() -> Response:
@@ -28,6 +35,10 @@ def metrics() -> Response:
         return failure(503, "数据库不可用，无法统计", status=503)
     registry = CollectorRegistry()
     registry.register(_Counted(count))
+    try:
+        registry.register(_Gated(look_at_gate(house())))
+    except (SQLAlchemyError, redis.RedisError) as error:
+        log.warning("the dial gate is not measured", extra={"error": type(error).__name__})
     return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
 
 
@@ -63,6 +74,25 @@ class _Counted(Collector):
 
     def _age(self, group: Group) -> float:
         return 0.0 if group.oldest_at is None else max(0, self._count.at - group.oldest_at) / 1000
+
+
+class _Gated(Collector):
+    """Gauges of the dial gate."""
+
+    def __init__(self, gate: DialGate) -> None:
+        self._gate = gate
+
+    def collect(self) -> Iterable[GaugeMetricFamily]:
+        gate = self._gate
+        yield GaugeMetricFamily("waihu_dial_gate_open", "1 if anybody may be called now.", value=int(gate.open))
+        breaker = GaugeMetricFamily("waihu_breaker", "1 for how the phone system's breaker stands.", labels=["state"])
+        for standing in Standing:
+            breaker.add_metric([standing], int(standing is gate.breaker.standing))
+        yield breaker
+        yield GaugeMetricFamily("waihu_callers_resting", "Caller numbers that rest.", value=len(gate.resting))
+        yield GaugeMetricFamily(
+            "waihu_paused", "Ticket types that are paused; all of them count as one.", value=len(gate.paused)
+        )
 
 
 def _counts(name: str, about: str, groups: Mapping[Any, Group]) -> GaugeMetricFamily:

@@ -22,10 +22,11 @@ from deploy.embedded import reachable
 from deploy.readiness import ASK_SECONDS, heartbeats, ping_workers
 from deploy.views import print_row
 from media.speech.aliyun import ENDPOINT as ALIYUN_ENDPOINT
-from shared import bus, gate_config, recordings
+from shared import bus, dial_gate, gate_config, recordings
 from shared.database import open_engine, reading, require_current
 from shared.errors import DatabaseUnavailable, SettingsError
 from shared.lifecycle import WAITING_TASKS
+from shared.moments import printed
 from shared.schema import tasks
 from shared.settings import Settings, require_safe_listen
 
@@ -267,6 +268,33 @@ def _gates(settings: Settings) -> Checks:
         yield Check("calling window", "warn", "none: customers are called at any hour", fix)
     elif "CALL_WINDOW" not in "".join(config.problems):
         yield Check("calling window", "ok", f"{settings.call_window or 'holidays only'} ({settings.timezone})")
+    yield from _who_waits(settings)
+
+
+def _who_waits(settings: Settings) -> Checks:
+    """What keeps calls from being placed at this moment, and comes and goes by itself or by somebody's word."""
+    client = bus.open_redis(settings.redis_url)
+    engine = open_engine(settings.database_url, pool_size=1)
+    try:
+        with reading(engine) as connection:
+            gate = dial_gate.look(connection, client, settings, time.time_ns() // 1_000_000)
+    except (DBAPIError, redis.RedisError):
+        return  # they have checks of their own
+    finally:
+        client.close()
+        engine.dispose()
+    known = dial_gate.broken(settings)
+    for reason in gate.shut:
+        if reason not in known:
+            yield Check("dial gate", "warn", f"nobody is called: {reason}")
+    for ticket_type in filter(None, gate.paused):
+        yield Check("pauses", "warn", f"{ticket_type} is paused", "resume it through /api/v1/pauses when it may go on")
+    for rest in gate.resting:
+        until = printed(rest.until, settings.timezone)
+        fix = "ask its carrier whether it is marked as unwanted"
+        yield Check("caller numbers", "warn", f"{rest.caller} rests until {until}: {rest.reason}", fix)
+    if gate.open and not gate.paused and not gate.resting:
+        yield Check("dial gate", "ok", "open")
 
 
 def _listens(settings: Settings) -> Checks:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from fakeredis import TcpFakeServer
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import Engine, insert
 
-from shared.database import open_engine
+from shared.database import open_engine, writing
+from shared.schema import caller_rests, pauses
+from shared.settings import Caller
+from tests.api.conftest import NOW
 from tests.api.servers import serving
 
 
@@ -39,7 +44,7 @@ def test_a_house_with_stand_ins_is_ready_and_names_them(
         "status": "ready",
         "checks": {"database": {"ok": True}, "broker": {"ok": True}, "phone": {"ok": True}},
         "standins": ["phone", "asr", "tts"],
-        "dial_gate": {"open": True},
+        "dial_gate": {"open": True, "breaker": "closed", "paused": [], "resting": []},
     }
 
 
@@ -52,6 +57,37 @@ def test_a_stand_in_beside_a_real_service_shuts_the_gate_and_no_more(
     assert (response.status_code, response.json["standins"]) == (200, ["asr", "tts"])
     assert response.json["dial_gate"]["open"] is False
     assert "WAIHU_ALLOW_STANDIN" in response.json["dial_gate"]["problem"]
+
+
+def test_a_setting_that_cannot_be_read_shuts_the_gate_and_is_named(
+    make_app: Callable[..., Flask], redis_url: str
+) -> None:
+    app = make_app(redis_url=redis_url, call_window="nine to five", breaker="maybe")
+    gate = app.test_client().get("/readyz").json["dial_gate"]
+    assert gate["open"] is False
+    assert "WAIHU_CALL_WINDOW: expected" in gate["problem"]
+    assert "WAIHU_BREAKER: expected" in gate["problem"]
+
+
+def test_the_gate_says_who_waits_and_why(make_app: Callable[..., Flask], redis_url: str, engine: Engine) -> None:
+    with writing(engine) as connection:
+        connection.execute(insert(pauses).values(ticket_type="催收", created_at=NOW))
+        rest = {"caller": "057128167421", "until": NOW + 60_000, "reason": "answered 2%", "created_at": NOW}
+        connection.execute(insert(caller_rests).values(rest))
+    two = tuple(replace(Caller("057128167421"), number=number) for number in ("057128167421", "057128167422"))
+    gate = make_app(redis_url=redis_url, callers=two).test_client().get("/readyz").json["dial_gate"]
+    assert gate == {
+        "open": True,
+        "breaker": "closed",
+        "paused": ["催收"],
+        "resting": [{"caller": "057*****7421", "until": "2025-12-31T12:04:58.953+08:00", "reason": "answered 2%"}],
+    }
+
+
+def test_a_gate_that_cannot_be_seen_is_shut(make_app: Callable[..., Flask], closed_port: int) -> None:
+    gate = make_app(redis_url=f"redis://127.0.0.1:{closed_port}/0").test_client().get("/readyz").json["dial_gate"]
+    assert gate["open"] is False
+    assert "Redis" in gate["problem"]
 
 
 def test_a_phone_system_that_is_away_is_named_and_no_more(

@@ -12,10 +12,12 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
+from sqlalchemy import insert
 
 from deploy.doctor import Check, doctor, examine
 from deploy.embedded import redis_command, redis_server
-from shared.database import upgrade
+from shared.database import open_engine, upgrade, writing
+from shared.schema import caller_rests, pauses
 from shared.settings import Settings, load
 
 
@@ -95,6 +97,25 @@ def test_settings_that_would_go_wrong_are_named(
     tmp_path: Path, closed: int, given: dict[str, str], name: str, state: str
 ) -> None:
     assert checks(settings(tmp_path, closed, **given))[name].state == state
+
+
+def test_who_waits_at_this_moment_is_told(tmp_path: Path, closed: int, redis_url: str) -> None:
+    house = settings(tmp_path, closed, REDIS_URL=redis_url, ALLOW_STANDIN="1", CALLERS="0571000001;0571000002")
+    house.state_dir.mkdir()
+    upgrade(house.database_url)
+    assert checks(house)["dial gate"] == Check("dial gate", "ok", "open")
+    engine = open_engine(house.database_url)
+    with writing(engine) as connection:
+        connection.execute(insert(pauses), [{"ticket_type": name, "created_at": 0} for name in ("", "催收")])
+        rest = {"caller": "0571000001", "until": 1 << 42, "reason": "answered 2%", "created_at": 0}
+        connection.execute(insert(caller_rests).values(rest))
+    engine.dispose()
+    found = checks(house)
+    assert found["dial gate"].state == "warn"
+    assert "all calls are paused" in found["dial gate"].detail
+    assert "催收" in found["pauses"].detail
+    assert "answered 2%" in found["caller numbers"].detail
+    assert "0571000001" not in found["caller numbers"].detail
 
 
 def test_a_recordings_directory_that_cannot_be_written_is_named(tmp_path: Path, closed: int) -> None:
