@@ -28,7 +28,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from shared.lifecycle import FINAL_TASKS, LIVE_CALLS, WAITING_TASKS
+from shared.lifecycle import FINAL_TASKS, LIVE_CALLS, WAITING_TASKS, TaskState
 
 metadata = MetaData(
     naming_convention={
@@ -94,6 +94,14 @@ Index(
     postgresql_where=text(_one_of("state", WAITING_TASKS)),
     sqlite_where=text(_one_of("state", WAITING_TASKS)),
 )
+_ACTIVE = _one_of("state", frozenset(TaskState) - FINAL_TASKS - WAITING_TASKS)
+Index("ix_tasks_active", tasks.c.state_at, postgresql_where=text(_ACTIVE), sqlite_where=text(_ACTIVE))
+"""Tasks that must have a live call: as few as there are calls, however many tasks there are."""
+_EXPIRING = f"expires_at IS NOT NULL AND {_one_of('state', WAITING_TASKS)}"
+Index("ix_tasks_expires_at", tasks.c.expires_at, postgresql_where=text(_EXPIRING), sqlite_where=text(_EXPIRING))
+_UNSTOPPED = f"stop_requested_at IS NOT NULL AND {_one_of('state', WAITING_TASKS)}"
+Index("ix_tasks_unstopped", tasks.c.stop_requested_at, postgresql_where=text(_UNSTOPPED), sqlite_where=text(_UNSTOPPED))
+"""Waiting tasks that somebody asked to stop while they had a call; next to none."""
 Index("ix_tasks_created_at", tasks.c.created_at)
 Index("ix_tasks_number", tasks.c.number)
 
