@@ -69,8 +69,11 @@ class ActionChain:
         self._add(lambda: self._play_file(name))
 
     def hangup(self) -> None:
-        """hangup, instead of all that waits."""
+        """hangup, instead of all that waits and of what is under way: a start that hangs must not keep a call open."""
         self._waiting.clear()
+        if self._task is not None and self._task is not asyncio.current_task():
+            self._task.cancel()
+            self._task = None
         self._add(self._hangup)
 
     async def finished(self, seconds: float) -> None:

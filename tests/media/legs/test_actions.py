@@ -50,6 +50,34 @@ def test_a_hangup_overtakes_what_waits() -> None:
     assert run(scenario) == ["clean_stream", "hangup"]
 
 
+def test_a_hangup_does_not_wait_for_an_action_that_hangs() -> None:
+    async def scenario(phone: PhoneTwin, chain: ActionChain, notes: list[str]) -> None:
+        phone.gates["start_stream"] = asyncio.Event()
+        chain.start_stream(lambda: notes.append("ready"))
+        async with phone.changed:
+            await phone.changed.wait_for(lambda: phone.of("c"))
+        chain.hangup()
+        await chain.finished(10)
+        assert notes == []
+
+    assert run(scenario) == ["start_stream", "hangup"]
+
+
+def test_a_hangup_out_of_the_chain_itself_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """``on_stuck`` ends the call from within the action that failed."""
+    monkeypatch.setattr("media.legs.actions.PAUSE", 0.0)
+    phone = PhoneTwin()
+
+    async def scenario() -> None:
+        phone.raising["start_stream"] = [Unplaced("x")] * TRIES
+        chain = ActionChain("c", phone, lambda: chain.hangup())
+        chain.start_stream(lambda: None)
+        await chain.finished(10)
+
+    asyncio.run(scenario())
+    assert phone.of("c") == ["start_stream"] * TRIES + ["hangup"]
+
+
 def test_a_clean_that_fails_or_hangs_lets_the_voice_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("media.legs.actions.CLEAN_SECONDS", 0.05)
 
