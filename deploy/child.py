@@ -45,8 +45,16 @@ class Child:
     """Runs one shell command in a process group of its own until told to stop."""
 
     def __init__(
-        self, name: str, command: str, environment: Mapping[str, str], directory: Path, output: Output
+        self,
+        name: str,
+        command: str,
+        environment: Mapping[str, str],
+        directory: Path,
+        output: Output,
+        *,
+        nice: int = 0,
     ) -> None:
+        """``nice``: added to the process's niceness, if it may be."""
         self.name = name
         self.last_lines: deque[str] = deque(maxlen=LAST_LINES)
         self.deaths = 0
@@ -54,6 +62,7 @@ class Child:
         self._environment = dict(environment)
         self._directory = directory
         self._output = output
+        self._nice = nice
         self._process: asyncio.subprocess.Process | None = None
         self._stopping = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
@@ -100,7 +109,7 @@ class Child:
     async def _run(self) -> int:
         """One life of the process; returns how it ended once its whole group is gone."""
         self._process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-I", "-S", str(_LAUNCH), str(os.getpid()), self._command),
+            *(sys.executable, "-I", "-S", str(_LAUNCH), str(os.getpid()), str(self._nice), self._command),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,

@@ -17,17 +17,23 @@ REDIS_PORT, PHONE_PORT, CLOUD_PORT = 16379, 18059, 18060
 PHONE_PATH = "/np/sandbox/dialog"
 LOOPBACK = "127.0.0.1"
 _LISTENS = {"api_listen": "the API", "media_listen": "media", "flower_listen": "Flower"}
+VOICES = ("media", "sandbox")
+VOICE_NICE = -10
 _SET = ("environment", ".env")
 
 
 @dataclass(frozen=True)
 class Service:
-    """One process to keep alive: ``command`` goes to the shell. ``embedded``: no line of the Procfile."""
+    """One process to keep alive: ``command`` goes to the shell."""
 
     name: str
     command: str
     environment: Mapping[str, str] = field(default_factory=dict)
-    embedded: bool = False
+
+    @property
+    def nice(self) -> int:
+        """Voice has a deadline every 20 ms and takes little; who only computes can wait. Wants the right to it."""
+        return VOICE_NICE if self.name in VOICES else 0
 
 
 @dataclass(frozen=True)
@@ -110,13 +116,13 @@ def _embedded_services(settings: Settings, endpoints: Mapping[str, str], scenari
         directory.mkdir(exist_ok=True)
         port = _port(endpoints["redis_url"])
         command = embedded.redis_command(embedded.redis_server(), port, directory)
-        services.append(Service("redis", command, embedded=True))
+        services.append(Service("redis", command))
     if "cloud_url" in endpoints:
         command = embedded.sandbox_command(
             settings, _port(endpoints["phone_url"]), _port(endpoints["cloud_url"]), scenario
         )
         secret = {"SANDBOX_SECRET": settings.phone_secret} if settings.phone_secret else {}
-        services.append(Service("sandbox", command, secret, embedded=True))
+        services.append(Service("sandbox", command, secret))
     return services
 
 

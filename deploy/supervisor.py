@@ -88,7 +88,9 @@ class House:
         started = []
         for service in services:
             environment = {**self.plan.environment, **service.environment}
-            child = Child(service.name, service.command, environment, self.plan.directory, self._output)
+            child = Child(
+                service.name, service.command, environment, self.plan.directory, self._output, nice=service.nice
+            )
             self.children[service.name] = child
             child.start()
             started.append(child)

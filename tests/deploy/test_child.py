@@ -101,6 +101,19 @@ def test_a_process_that_dies_is_started_again_and_counted(tmp_path: Path, monkey
     asyncio.run(scenario())
 
 
+@pytest.mark.parametrize("nice", [0, 3])
+def test_its_niceness_is_as_asked(tmp_path: Path, nice: int) -> None:
+    async def scenario() -> None:
+        output = Remembered()
+        code = "import os, time; print('niceness', os.nice(0), flush=True); time.sleep(600)"
+        it = Child("it", python(code), os.environ, tmp_path, output, nice=nice)
+        it.start()
+        await output.heard(f"niceness {os.nice(0) + nice}")
+        await it.stop(10)
+
+    asyncio.run(scenario())
+
+
 @linux
 def test_stopping_ends_it_and_its_own_children(tmp_path: Path) -> None:
     code = "import subprocess, sys; p = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)']); print('pid', p.pid); p.wait()"
