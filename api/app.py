@@ -8,6 +8,7 @@ from sqlalchemy import Engine
 
 from api import (
     dialling_views,
+    erasure_views,
     faults,
     gate,
     health,
@@ -70,6 +71,7 @@ def create_app(
     register(app, smorest, "phone", "电话系统的回调", phone_views.ROUTES)
     register(app, smorest, "dialling", "定时、再拨与暂停（文档之外）", dialling_views.ROUTES)
     register(app, smorest, "suppression", "免打扰名单（文档之外）", suppression_views.ROUTES)
+    register(app, smorest, "erasures", "抹除客户资料（文档之外）", erasure_views.ROUTES)
     register(app, smorest, "v1", "细节与统计（文档之外）", v1_views.ROUTES)
     register(app, smorest, "webhooks", "任务结束的通知（文档之外）", webhook_views.ROUTES)
     register(app, smorest, "house", "运行状况", (*health.ROUTES, *metrics.ROUTES))

@@ -46,6 +46,7 @@ SCOPE_OF = {
     "remove_from_list": ADMIN,
     "import_do_not_call": ADMIN,
     "list_audit": ADMIN,
+    "erase_customer": ADMIN,
 }
 
 

@@ -18,6 +18,8 @@ from deploy import doctor as examination
 from deploy import procfile, tickets, views
 from deploy.client import Api, ApiError
 from deploy.embedded import RedisMissing, reachable
+from deploy.erasure import erase
+from deploy.keys import keys
 from deploy.plan import own_path
 from deploy.ports import PortTaken
 from deploy.state import StateHeld
@@ -215,6 +217,10 @@ def db_upgrade() -> None:
     """Bring the schema to this version; safe to run at any time."""
     upgrade(load().database_url)
     click.echo("the schema is up to date")
+
+
+for _command in (keys, erase):
+    main.add_command(_command)
 
 
 def _find(url: str | None, key: str) -> Remote:

@@ -37,6 +37,7 @@ from workers.holds import release_if_settings_changed
 from workers.house import DATABASE_AWAY, House
 from workers.leases import renew_room
 from workers.record import audio_flows
+from workers.retention import retain
 from workers.room import RoomShut
 from workers.transitions import tell
 from workers.webhooks.delivery import due_webhooks
@@ -78,6 +79,7 @@ def sweep(house: House) -> None:
         lost_records,
         waiting_tasks,
         old_keys,
+        retain,
         rest_slumped_callers,
         due_work,
         due_webhooks,

@@ -1,0 +1,71 @@
+"""``waihu keys``: API keys in SQL."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import click
+from rich.console import Console
+
+from deploy import views
+from shared import api_keys
+from shared.audit import command_line_actor
+from shared.database import open_engine, reading, writing
+from shared.moments import printed
+from shared.settings import load
+
+HEADINGS = ("id", "name", "scopes", "rate", "created", "revoked")
+
+
+@click.group()
+def keys() -> None:
+    """API keys: add, list, revoke. As soon as there is one, every request needs one."""
+
+
+@keys.command()
+@click.argument("name")
+@click.option("--scopes", required=True, help=f"Separated by commas: {', '.join(api_keys.SCOPES)}.")
+@click.option("--rate", type=click.IntRange(1, 1_000_000), help="Requests a minute; by default WAIHU_RATE_LIMIT.")
+def add(name: str, scopes: str, rate: int | None) -> None:
+    """Make a key and print it: this once."""
+    wanted = [scope.strip() for scope in scopes.split(",") if scope.strip()]
+    engine = open_engine(load().database_url)
+    with writing(engine) as connection:
+        key = api_keys.add(connection, name, wanted, _now(), rate=rate, actor=command_line_actor())
+    engine.dispose()
+    click.echo(key)
+    click.echo("Keep it: it is not stored and cannot be shown again.", err=True)
+
+
+@keys.command("list")
+def list_keys() -> None:
+    """All keys, the revoked ones too; never their secrets."""
+    settings = load()
+    engine = open_engine(settings.database_url)
+    with reading(engine) as connection:
+        found = api_keys.find_all(connection)
+    engine.dispose()
+    rows = [[*_shown(key, settings.timezone)] for key in found]
+    views.show(Console(), "API keys", HEADINGS, rows, 0)
+
+
+@keys.command()
+@click.argument("key_id", metavar="ID")
+def revoke(key_id: str) -> None:
+    """End a key; every process knows within two seconds."""
+    engine = open_engine(load().database_url)
+    with writing(engine) as connection:
+        api_keys.revoke(connection, key_id, _now(), actor=command_line_actor())
+    engine.dispose()
+    click.echo(f"{key_id} is revoked")
+
+
+def _shown(key: api_keys.ApiKey, zone: Any) -> tuple[str, ...]:
+    scopes = ",".join(scope for scope in api_keys.SCOPES if scope in key.scopes)
+    rate = "" if key.rate is None else str(key.rate)
+    return key.id, key.name, scopes, rate, printed(key.created_at, zone), printed(key.revoked_at, zone)
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,248 @@
+"""Erasing one customer: everything that is kept under a number, found, removed, and shown to be gone.
+
+What remains of a task or call is what counts it: ids, times, states, ticket type. Number, name, ticket, dialogue,
+outcome tags, recordings, transcripts, the phone system's events and its ids are gone; nothing left says who it was, so
+it cannot be undone. Waiting tasks are stopped. The do-not-call entry stays unless told otherwise, since it protects
+the customer. A number is matched as it is normalised: with and without a country code are two numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import (
+    Connection,
+    Row,
+    String,
+    Update,
+    and_,
+    cast,
+    delete,
+    func,
+    literal,
+    or_,
+    select,
+    update,
+)
+
+from shared import audit, recordings
+from shared.errors import RecordingPathError, WaihuError
+from shared.lifecycle import FINAL_TASKS, LIVE_CALLS, WAITING_TASKS
+from shared.schema import calls, do_not_call, phone_events, tasks, webhook_deliveries
+from shared.stops import stop_tasks
+
+AT_ONCE = 1_000
+"""Ids in one statement."""
+
+
+class ErasureRefused(WaihuError):
+    """A call of the number lives, or its task is about to be dialled: erased now, it would be written again."""
+
+    code = "erasure.live"
+
+
+@dataclass(frozen=True)
+class Found:
+    """How much there is of a customer, by kind."""
+
+    tasks: int = 0
+    calls: int = 0
+    events: int = 0
+    recordings: int = 0
+    transcripts: int = 0
+    webhook_deliveries: int = 0
+    do_not_call: int = 0
+
+    @property
+    def total(self) -> int:
+        return sum(asdict(self).values())
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What was erased, what a search afterwards still finds, and the number's mark, under which the audit has it.
+
+    ``vendor``: the phone system's ids of the calls, so that it can be asked to erase its own part; they are kept nowhere.
+    """
+
+    mark: str
+    erased_at: int
+    erased: Found
+    remaining: Found
+    vendor: list[str] = field(default_factory=list)
+
+    @property
+    def document(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class _Trace:
+    """Where everything of one customer lies."""
+
+    number: str
+    tasks: Sequence[Row[*tuple[Any, ...]]]
+    calls: Sequence[Row[*tuple[Any, ...]]]
+    events: list[int]
+    deliveries: list[str]
+    wavs: list[Path]
+    transcripts: list[Path]
+    listed: int
+
+    @property
+    def found(self) -> Found:
+        return Found(
+            tasks=len(self.tasks),
+            calls=len(self.calls),
+            events=len(self.events),
+            recordings=len(self.wavs),
+            transcripts=len(self.transcripts),
+            webhook_deliveries=len(self.deliveries),
+            do_not_call=self.listed,
+        )
+
+
+def search(connection: Connection, number: str, root: Path, zone: ZoneInfo) -> Found:
+    """How much is kept under a normalised number."""
+    return _trace(connection, number, root, zone).found
+
+
+def erase(
+    connection: Connection,
+    number: str,
+    root: Path,
+    zone: ZoneInfo,
+    now: int,
+    *,
+    reason: str,
+    actor: str,
+    drop_do_not_call: bool = False,
+) -> Proof:
+    """Erases everything under ``number`` (normalised), in the caller's transaction; the files go first.
+
+    Should the transaction fail, some files may be gone already: erase again. Raises ErasureRefused; OSError.
+    """
+    mine = tasks.c.number == number
+    connection.execute(select(tasks.c.batch_id).where(mine).order_by(tasks.c.batch_id).with_for_update())
+    trace = _trace(connection, number, root, zone)
+    _require_quiet(trace)
+    stop_tasks(connection, mine & tasks.c.state.in_(sorted(WAITING_TASKS)), now)
+    for path in (*trace.wavs, *trace.transcripts):
+        path.unlink(missing_ok=True)
+    for start in range(0, len(trace.events), AT_ONCE):
+        chunk = trace.events[start : start + AT_ONCE]
+        connection.execute(delete(phone_events).where(phone_events.c.id.in_(chunk)))
+    of_mine = select(tasks.c.batch_id).where(mine)
+    connection.execute(delete(webhook_deliveries).where(webhook_deliveries.c.batch_id.in_(of_mine)))
+    connection.execute(_CLEAR_CALLS.where(calls.c.number == number))
+    connection.execute(_clear_tasks().where(mine))
+    if drop_do_not_call:
+        connection.execute(delete(do_not_call).where(do_not_call.c.number == number))
+    mark = audit.of_number(connection, number)
+    found = trace.found if drop_do_not_call else replace(trace.found, do_not_call=0)
+    proof = Proof(
+        mark, now, found, _after(connection, trace, root, zone), [row.call_id for row in trace.calls if row.call_id]
+    )
+    dropped = drop_do_not_call and trace.listed > 0
+    audit.note(
+        connection,
+        actor,
+        "erase",
+        now,
+        subject=mark,
+        reason=reason,
+        erased=asdict(proof.erased),
+        remaining=asdict(proof.remaining),
+        doNotCallDropped=dropped,
+    )
+    return proof
+
+
+_CLEAR_CALLS = update(calls).values(
+    number="", telephone="", exten="", call_id="", record_file="", wav_file="", extnum=None, dialogue=[], tags=[]
+)
+
+
+def _clear_tasks() -> Update:
+    gone = literal("erased-") + cast(tasks.c.batch_id, String)
+    return update(tasks).values(
+        ticket_no=gone, phone="", number="", exten="", username="", ticket_content="", digest=b"\0" * 16
+    )
+
+
+def _require_quiet(trace: _Trace) -> None:
+    live = [row.uuid for row in trace.calls if row.state in LIVE_CALLS]
+    if live:
+        raise ErasureRefused(f"call {live[0]} of this number lives; stop its task, and erase once it has ended")
+    busy = [row.batch_id for row in trace.tasks if row.state not in FINAL_TASKS and row.state not in WAITING_TASKS]
+    if busy:
+        raise ErasureRefused(f"task {busy[0]} of this number is being dialled; stop it, and erase once it has ended")
+
+
+def _trace(connection: Connection, number: str, root: Path, zone: ZoneInfo) -> _Trace:
+    found_tasks = connection.execute(
+        select(tasks.c.batch_id, tasks.c.state).where(tasks.c.number == number).order_by(tasks.c.batch_id)
+    ).all()
+    found_calls = connection.execute(
+        select(calls.c.uuid, calls.c.state, calls.c.call_id, calls.c.created_at, calls.c.wav_file)
+        .where(calls.c.number == number)
+        .order_by(calls.c.uuid)
+    ).all()
+    deliveries = webhook_deliveries.c
+    mine = select(tasks.c.batch_id).where(tasks.c.number == number)
+    return _Trace(
+        number,
+        found_tasks,
+        found_calls,
+        _events(connection, number),
+        list(connection.execute(select(deliveries.id).where(deliveries.batch_id.in_(mine))).scalars()),
+        _files(found_calls, root, zone, ".wav"),
+        _files(found_calls, root, zone, ".jsonl"),
+        connection.execute(select(func.count()).where(do_not_call.c.number == number)).scalar_one(),
+    )
+
+
+def _events(connection: Connection, number: str) -> list[int]:
+    """Events of the calls, and those that name the number and belong to no call. Reads the whole inbox: erasing is rare."""
+    events = phone_events.c
+    uuids = select(calls.c.uuid).where(calls.c.number == number)
+    theirs = select(calls.c.call_id).where(calls.c.number == number, calls.c.call_id != "")
+    # As a string or as a number; a longer number that has this one in it is somebody else's.
+    forms = (f'"{number}"', f": {number},", f": {number}}}")
+    named = or_(*(cast(events.body, String).contains(form, autoescape=True) for form in forms))
+    query = select(events.id).where(
+        or_(
+            events.call_uuid.in_(uuids),
+            events.request_id.in_(uuids),
+            and_(events.call_id != "", events.call_id.in_(theirs)),
+            and_(events.call_uuid.is_(None), named),
+        )
+    )
+    return list(connection.execute(query.order_by(events.id)).scalars())
+
+
+def _files(rows: Sequence[Row[*tuple[Any, ...]]], root: Path, zone: ZoneInfo, ending: str) -> list[Path]:
+    """All parts of the calls' recordings or transcripts: where they belong now, and where the record says."""
+    found: set[Path] = set()
+    for row in rows:
+        places = {root / recordings.stem(row.uuid, row.created_at, zone)}
+        if row.wav_file:
+            try:
+                places.add(recordings.resolve(root, row.wav_file).parent / row.uuid)
+            except RecordingPathError:
+                pass  # a name that is no recording's is nobody's file
+        for place in places:
+            found |= {path for path in place.parent.glob(f"{row.uuid}.*") if path.suffix == ending}
+    return sorted(found)
+
+
+def _after(connection: Connection, before: _Trace, root: Path, zone: ZoneInfo) -> Found:
+    """What a search by number finds now, and which of the files are still there: nothing, but a do-not-call entry."""
+    now = _trace(connection, before.number, root, zone)
+    left = [sum(path.exists() for path in paths) for paths in (before.wavs, before.transcripts)]
+    found = now.found
+    return Found(found.tasks, found.calls, found.events, left[0], left[1], found.webhook_deliveries, found.do_not_call)

@@ -1,0 +1,102 @@
+"""What is kept only so long, and what stays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from sqlalchemy import func, insert, select
+
+from shared import recordings
+from shared.database import reading, writing
+from shared.schema import calls, phone_events
+from tests.workers.twins import Office
+from workers import retention
+from workers.retention import retain
+
+DAY = 86_400
+
+
+def recorded(office: Office, uuid: str, age_days: float) -> Path:
+    """An ended call with a recording and a transcript; the recording's path."""
+    at = office.now - round(age_days * DAY * 1000)
+    stem = recordings.stem(uuid, at, office.settings.timezone)
+    with writing(office.house.engine) as connection:
+        connection.execute(
+            insert(calls).values(
+                uuid=uuid,
+                call_type="02",
+                state="ended",
+                caller="1",
+                number=uuid[:11],
+                telephone=uuid[:11],
+                created_at=at,
+                ended_at=at,
+                closed_at=at,
+                wav_file=f"{stem}.wav",
+                dialogue=[{"role": "user", "content": "好"}],
+            )
+        )
+    path = office.settings.recordings_dir / f"{stem}.wav"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for ending in (".wav", ".jsonl"):
+        path.with_suffix(ending).write_bytes(b"x")
+    return path
+
+
+def events(office: Office) -> int:
+    with reading(office.house.engine) as connection:
+        return int(connection.execute(select(func.count()).select_from(phone_events)).scalar_one())
+
+
+def test_by_default_recordings_and_words_are_kept_for_ever(office: Office) -> None:
+    path = recorded(office, "1" * 19, 360)
+    retain(office.house)
+    assert path.exists()
+    assert office.call("1" * 19).dialogue
+
+
+def test_each_goes_at_its_own_time(open_office: Callable[..., Office]) -> None:
+    office = open_office(keep_recordings="30d", keep_dialogues="60d")
+    new, old, ancient = (recorded(office, str(n) * 19, age) for n, age in ((1, 29), (2, 31), (3, 61)))
+    retain(office.house)
+    assert [path.exists() for path in (new, old, ancient)] == [True, False, False]
+    assert [path.with_suffix(".jsonl").exists() for path in (new, old, ancient)] == [True, True, False]
+    assert [bool(office.call(str(n) * 19).wav_file) for n in (1, 2, 3)] == [True, False, False]
+    assert [office.call(str(n) * 19).dialogue is None for n in (1, 2, 3)] == [False, False, True]
+    assert office.call("3" * 19).state == "ended"
+    assert not ancient.parent.exists()
+    assert office.settings.recordings_dir.exists()
+
+
+def test_events_go_once_they_are_applied_and_old(open_office: Callable[..., Office]) -> None:
+    office = open_office(keep_events="1d")
+    for applied in (office.now, office.now, None):
+        event_id = office.event("cdr", at=office.now - 2 * DAY * 1000)
+        with writing(office.house.engine) as connection:
+            connection.execute(phone_events.update().where(phone_events.c.id == event_id).values(applied_at=applied))
+    office.event("cdr")
+    retain(office.house)
+    assert events(office) == 2
+
+
+def test_a_round_is_due_once_an_hour(open_office: Callable[..., Office]) -> None:
+    office = open_office(keep_recordings="1d")
+    retain(office.house)
+    path = recorded(office, "1" * 19, 2)
+    retain(office.house)
+    assert path.exists()
+    office.house.redis.delete(retention.RAN_KEY)
+    retain(office.house)
+    assert not path.exists()
+
+
+def test_more_than_one_batch_goes_on_at_the_next_sweep(open_office: Callable[..., Office]) -> None:
+    office = open_office(keep_recordings="1d")
+    for number in range(retention.BATCH + 1):
+        recorded(office, f"25{number:017d}", 2)
+    retain(office.house)
+    left = list(office.settings.recordings_dir.rglob("*.wav"))
+    assert len(left) == 1
+    retain(office.house)
+    assert list(office.settings.recordings_dir.rglob("*.wav")) == []
