@@ -46,9 +46,8 @@ def running_server(binaries: Path) -> Iterator[str]:
         initdb = [str(binaries / "initdb"), "-D", str(data), "-U", "waihu", "--auth=trust", "-E", "UTF8", "--locale=C"]
         subprocess.run(_as(owner, initdb), check=True, stdout=subprocess.DEVNULL, cwd=home, timeout=START_SECONDS)
         port = _free_port()
-        options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c max_connections=100"
         control = [str(binaries / "pg_ctl"), "-D", str(data)]
-        start = [*control, "-l", str(home / "log"), "-o", options, "-w", "-t", str(START_SECONDS), "start"]
+        start = [*control, "-l", str(home / "log"), "-o", server_options(port), "-w", "-t", str(START_SECONDS), "start"]
         subprocess.run(_as(owner, start), check=True, stdout=subprocess.DEVNULL, cwd=home, timeout=2 * START_SECONDS)
         try:
             yield f"postgresql://waihu@127.0.0.1:{port}/postgres"
@@ -75,6 +74,16 @@ def _administer(server_url: str, statement: str) -> None:
         connection.autocommit = True
         with connection.cursor() as cursor:
             cursor.execute(statement)
+
+
+def server_options(port: int) -> str:
+    """How the server is run."""
+    return f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c max_connections=100"
+
+
+def as_owner(command: list[str]) -> list[str]:
+    """``command``, to be run by the user that the server runs as."""
+    return _as(_owner(), command)
 
 
 def _owner() -> str:

@@ -1,0 +1,60 @@
+"""One house for all attacks, on PostgreSQL where a server can be started, else on SQLite; and the table at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from shared.database import open_engine
+from tests.faults.house import House
+from tests.faults.postgresql import PostgreSQL
+from tests.faults.verdict import HEADER, Verdict
+from tests.postgres import find_binaries, fresh_database, running_server
+
+_table: list[Verdict] = []
+
+
+@pytest.fixture(scope="session")
+def database_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    binaries = find_binaries()
+    if binaries is None:
+        yield f"sqlite:///{tmp_path_factory.mktemp('database') / 'waihu.db'}"
+        return
+    with running_server(binaries) as server, fresh_database(server) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def postgresql(database_url: str) -> PostgreSQL:
+    if open_engine(database_url).dialect.name != "postgresql":
+        pytest.skip("needs a PostgreSQL server: no initdb on the PATH nor in /usr/lib/postgresql")
+    return PostgreSQL(database_url)
+
+
+@pytest.fixture(scope="session")
+def shared_house(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    with House(tmp_path_factory.mktemp("attacked") / "house", database_url) as house:
+        yield house
+
+
+@pytest.fixture
+def house(shared_house: House) -> Iterator[House]:
+    """Whole, whatever the attack before it left behind."""
+    shared_house.revive()
+    yield shared_house
+    shared_house.faults()
+
+
+def record(verdict: Verdict) -> None:
+    """Puts a line in the table, and fails if a promise was broken."""
+    _table.append(verdict)
+    assert not verdict.broken, "\n".join(verdict.broken)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if _table:
+        terminalreporter.write_sep("=", "attacks")
+        terminalreporter.write_line(HEADER)
+        for verdict in _table:
+            terminalreporter.write_line(str(verdict))

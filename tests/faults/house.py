@@ -1,0 +1,295 @@
+"""A real house to be attacked: every process of the Procfile, twice where that is allowed, on free ports of loopback.
+
+The sandbox plays the phone system and is the witness: it counts how often each phone rang. What is killed is started
+again at once, as a supervisor would; the witness and its report are never touched.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import redis
+from sqlalchemy import Engine, func, select
+
+from deploy import embedded, procfile
+from deploy.readiness import heartbeats, ping_workers
+from deploy.state import write_endpoints
+from shared.bus import open_redis
+from shared.database import open_engine, reading, upgrade
+from shared.lifecycle import FINAL_TASKS
+from shared.schema import tasks
+from shared.settings import PREFIX, Settings, load
+
+ROOT = Path(__file__).resolve().parents[2]
+SCENARIO = Path(__file__).with_name("scenario.yaml")
+KEY, SECRET = "house-under-attack-api-key", "house-under-attack-phone-secret"
+"""Looked for in every log afterwards: neither may ever be written down."""
+ROLES = ("web", "worker1", "worker2", "beat1", "beat2", "media1", "media2")
+READY_WITHIN = 90.0
+FINAL_WITHIN = 200.0
+"""Above the sum of the longest deadlines: queued for 60 s, then unknown for ring time-out and grace (38 s), then a sweep."""
+LOOK_AGAIN = 0.25
+END_WITHIN = 20.0
+SETTINGS = {
+    "API_KEYS": KEY,
+    "PHONE_SECRET": SECRET,
+    "ALLOW_STANDIN": "1",
+    "CALLERS": "057128167421:concurrency=200,cps=100",
+    "MAX_CALLS": "200",
+    "RING_TIMEOUT": "8s",
+    "MAX_CALL_SECONDS": "40",
+    "PHONE_TIMEOUT": "3s",
+    "DRAIN_TIMEOUT": "60s",
+    "RETRY_NO_ANSWER": "",
+    "RETRY_REFUSED": "",
+    "CALLER_HEALTH": "",
+    "BREAKER": "",
+    "LOG_FORMAT": "json",
+    "LOG_LEVEL": "DEBUG",
+}
+"""Deadlines short; no retries, so that each task may ring once at most; nothing that would make tasks wait for long."""
+
+
+@dataclass
+class Batch:
+    """Tasks of one attack. ``numbers``: each task's own, so that rings can be counted by task."""
+
+    ids: dict[str, int] = field(default_factory=dict)
+    """Number -> batchId."""
+
+    def __add__(self, other: Batch) -> Batch:
+        return Batch(self.ids | other.ids)
+
+
+class House:
+    """As a context manager: started on entering, all ended by their pids on leaving."""
+
+    def __init__(self, directory: Path, database_url: str, **settings: str) -> None:
+        self.directory = directory
+        self.logs = directory / "logs"
+        self.logs.mkdir(parents=True)
+        self.ports = dict(zip(("redis", "phone", "cloud", "api", "media", "flower"), free_ports(6), strict=True))
+        # Flower's line in the Procfile names a file from where it stands; a developer's .env is not to be read.
+        (directory / "deploy").symlink_to(ROOT / "deploy")
+        own = {
+            "DATABASE_URL": database_url,
+            "REDIS_URL": f"redis://127.0.0.1:{self.ports['redis']}/0",
+            "STATE_DIR": str(directory),
+            "PHONE_URL": f"http://127.0.0.1:{self.ports['phone']}/np/sandbox/dialog",
+            "PLAYBOOKS_DIR": str(ROOT / "playbooks"),
+            **{f"{name.upper()}_LISTEN": f"127.0.0.1:{self.ports[name]}" for name in ("api", "media", "flower")},
+            "PUBLIC_URL": f"http://127.0.0.1:{self.ports['api']}",
+        }
+        waihu = {PREFIX + name: value for name, value in (SETTINGS | own | settings).items()}
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+        path = os.pathsep.join([str(Path(sys.executable).parent), kept.get("PATH", os.defpath)])
+        self.environment = kept | waihu | {"PATH": path, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+        write_endpoints(directory, {"cloud_url": f"http://127.0.0.1:{self.ports['cloud']}"})
+        self.settings: Settings = load(waihu, directory)
+        self.engine: Engine = open_engine(database_url)
+        self.redis: redis.Redis = open_redis(self.settings.redis_url)
+        self.api = f"http://127.0.0.1:{self.ports['api']}"
+        self.phone = f"http://127.0.0.1:{self.ports['phone']}/np/sandbox"
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._numbers = iter(range(100, 10_000))
+
+    def __enter__(self) -> House:
+        try:
+            self._start_all()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for roles in (("beat1", "beat2", "flower", "worker1", "worker2"), ("media1", "media2"), ("web",)):
+            self.end(*roles)
+        self.end(*list(self.processes))
+        self.engine.dispose()
+        self.redis.close()
+
+    def _start_all(self) -> None:
+        upgrade(self.settings.database_url)
+        self.start("redis", "sandbox")
+        wait_for(self.redis_answers, READY_WITHIN, "Redis does not answer")
+        self.start(*ROLES)
+        wait_for(self.ready, READY_WITHIN, "the house is not ready")
+
+    # --- processes ---------------------------------------------------------------------------------------------------
+
+    def start(self, *roles: str, command: str = "", **environment: str) -> None:
+        """Starts processes in groups of their own; their words are appended to ``logs/ROLE.log``."""
+        for role in roles:
+            with (self.logs / f"{role}.log").open("ab") as log:
+                self.processes[role] = subprocess.Popen(
+                    shlex.split(command or self._command(role)),
+                    cwd=self.directory,
+                    env=self.environment | environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                )
+
+    def _command(self, role: str) -> str:
+        if role == "redis":
+            directory = self.directory / "redis"
+            directory.mkdir(exist_ok=True)
+            return embedded.redis_command(embedded.redis_server(), self.ports["redis"], directory)
+        if role == "sandbox":
+            secret = f"env SANDBOX_SECRET={SECRET} "
+            return secret + embedded.sandbox_command(self.settings, self.ports["phone"], self.ports["cloud"], SCENARIO)
+        line = procfile.read()[role.rstrip("12")]
+        return f"{line} -n {role}@%h" if role.startswith("worker") else line
+
+    def kill(self, role: str) -> None:
+        """SIGKILL to the whole group: no last words. Returns once its first process is gone."""
+        process = self.processes.pop(role)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait(END_WITHIN)
+
+    def end(self, *roles: str) -> None:
+        """SIGTERM, patience, SIGKILL: nothing of these is left when it returns."""
+        going = [self.processes.pop(role) for role in roles if role in self.processes]
+        for process in going:
+            process.terminate()
+        for process in going:
+            try:
+                process.wait(END_WITHIN)
+            except subprocess.TimeoutExpired:
+                pass
+            try:
+                os.killpg(process.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+            process.wait(END_WITHIN)
+
+    def restart(self, role: str) -> None:
+        self.kill(role)
+        self.start(role)
+
+    def revive(self) -> None:
+        """Starts again what is dead, as a supervisor would."""
+        for role in ("redis", *ROLES):
+            process = self.processes.get(role)
+            if process is None or process.poll() is not None:
+                self.start(role)
+
+    def redis_answers(self) -> bool:
+        try:
+            return bool(self.redis.ping())
+        except redis.RedisError:
+            return False
+
+    def ready(self) -> bool:
+        """API, both media processes and both workers can do their work."""
+        try:
+            beats = [beat for beat in heartbeats(self.settings) if not beat.draining]
+        except redis.RedisError:
+            return False
+        return answers(f"{self.api}/readyz") and len(beats) >= 2 and len(ping_workers(self.settings)) >= 2
+
+    # --- what people do ----------------------------------------------------------------------------------------------
+
+    def tickets(self, suffixes: Sequence[str]) -> list[dict[str, str]]:
+        """One ticket each, to a number of its own that ends as the sandbox's people do."""
+        numbers = [f"139{next(self._numbers):04d}{suffix}" for suffix in suffixes]
+        common = {"username": "张三", "ticketType": "活动通知1", "ticketContent": "本周六上午九点，会员日活动。"}
+        return [{"ticketNo": f"T-{number}", "phone": number, **common} for number in numbers]
+
+    def submit(self, suffixes: Sequence[str], *, within: float = 60.0) -> Batch:
+        """As a client does: sent again until it is answered, which makes no second task (reading.md, "Sent twice")."""
+        return self.post(self.tickets(suffixes), within=within)
+
+    def post(self, tickets: list[dict[str, str]], *, within: float = 60.0) -> Batch:
+        answers: list[dict[str, Any]] = []
+
+        def sent() -> bool:
+            answer = self.call("/api/aicall/createTasks", tickets)
+            if answer is not None:
+                answers.append(answer)
+            return answer is not None
+
+        wait_for(sent, within, "createTasks was not answered")
+        rows = answers[0]["data"]
+        return Batch({ticket["phone"]: int(row["batchId"]) for ticket, row in zip(tickets, rows, strict=True)})
+
+    def stop(self, batch_ids: Sequence[int], *, within: float = 60.0) -> None:
+        wait_for(
+            lambda: self.call("/api/aicall/stopTasks", {"batchIds": list(batch_ids)}) is not None,
+            within,
+            "stopTasks was not answered",
+        )
+
+    def call(self, path: str, body: object) -> dict[str, Any] | None:
+        """The envelope of a success; None if there was no answer, or an error that a repetition may mend."""
+        try:
+            response = httpx2.post(self.api + path, json=body, headers={"X-API-Key": KEY}, timeout=10, trust_env=False)
+        except httpx2.HTTPError:
+            return None
+        if response.status_code >= 500:
+            return None
+        envelope: dict[str, Any] = response.json()
+        assert envelope["code"] in (0, 200), envelope
+        return envelope
+
+    # --- the witness, and the truth ----------------------------------------------------------------------------------
+
+    def report(self) -> dict[str, Any]:
+        found: dict[str, Any] = httpx2.get(f"{self.phone}/report", timeout=30, trust_env=False).json()
+        return found
+
+    def faults(self, number: str = "", **faults: object) -> None:
+        """From now on, for calls to this number; without any, the phone system does its work again."""
+        if number:
+            url = f"{self.phone}/faults"
+            httpx2.post(url, params={"number": number}, json=faults, timeout=10, trust_env=False).raise_for_status()
+        else:
+            httpx2.delete(f"{self.phone}/faults", timeout=10, trust_env=False).raise_for_status()
+
+    def unfinished(self, batch: Batch) -> int:
+        """How many tasks are not final yet."""
+        waiting = select(func.count()).where(
+            tasks.c.batch_id.in_(list(batch.ids.values())), tasks.c.state.not_in(FINAL_TASKS)
+        )
+        with reading(self.engine) as connection:
+            return int(connection.execute(waiting).scalar_one())
+
+    def live(self, batch: Batch) -> list[dict[str, Any]]:
+        """The witness's calls to these numbers that people are talking on."""
+        return [call for call in self.report()["calls"] if call["callee"] in batch.ids and call["state"] == "answered"]
+
+
+def wait_for(condition: Callable[[], bool], seconds: float, otherwise: str) -> None:
+    """Returns once ``condition`` holds. Raises TimeoutError."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{otherwise}, within {seconds:g} s")
+        time.sleep(LOOK_AGAIN)
+
+
+def answers(url: str) -> bool:
+    try:
+        return httpx2.get(url, timeout=5, trust_env=False).status_code == 200
+    except httpx2.HTTPError:
+        return False
+
+
+def free_ports(count: int) -> list[int]:
+    """Free at this moment, and all different."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [int(one.getsockname()[1]) for one in sockets]
