@@ -84,18 +84,32 @@ class Exchange:
         if call_id in self._over:
             self._hang_up(call_id)
             raise DoorClosedError("the call has ended", 1008)
-        if not plant.registry.admit("phone"):
-            raise DoorClosedError("expected room for an answered call, got none left", 1013)
         plant.bell.ring(doorbell.AUDIO_STARTED, call_id)
         try:
-            briefing = await plant.briefings.find(call_id)
-            if briefing.stop_asked:
-                raise DoorClosedError("the call was stopped before it was answered", 1000)
-            return await self._begin(briefing, call_id, heard_at)
+            briefing = await self._look_up(call_id)
+            try:
+                return await self._begin(briefing, call_id, heard_at)
+            except BaseException:
+                plant.registry.release("phone")
+                raise
         except BaseException:
-            plant.registry.release("phone")
             self._hang_up(call_id)
             raise
+
+    async def _look_up(self, call_id: str) -> Briefing:
+        """The briefing of a call, and a place for it. Raises as ``open_phone_call``."""
+        registry = self._plant.registry
+        if not registry.begin_look_up():
+            raise DoorClosedError("expected to look an answered call up, got too many to look up already", 1013)
+        try:
+            briefing = await self._plant.briefings.find(call_id)
+            if briefing.stop_asked:
+                raise DoorClosedError("the call was stopped before it was answered", 1000)
+            if not registry.admit("phone"):
+                raise DoorClosedError("expected room for an answered call, got none left", 1013)
+            return briefing
+        finally:
+            registry.end_look_up()
 
     @property
     def bad_frames(self) -> int:

@@ -18,6 +18,9 @@ HEADROOM_SHARE = 0.1
 HEADROOM_LEAST = 8
 """Places above the capacity for phone calls alone: calls that were dialled when there was room and are answered now.
 A customer who has picked up is not turned away for a rounding error between two processes."""
+MAX_LOOK_UPS = 256
+"""Phone calls that are being looked up at once. They take no session's place: sockets for calls that nobody knows wait
+for seconds, and must not keep out a customer whose call is known. 256 KiB each at the most (media.legs.door)."""
 
 Kind = Literal["phone", "session"]
 
@@ -40,6 +43,7 @@ class Registry:
         """How many were turned away."""
         self.admitted = 0
         """How many were let in since the start."""
+        self._looked_up = 0
         self._held: dict[Kind, int] = {"phone": 0, "session": 0}
         self._empty = asyncio.Event()
         self._empty.set()
@@ -70,11 +74,28 @@ class Registry:
         if self._held[kind] <= 0:
             raise ValueError(f"expected a place of kind {kind} that was taken, got none")
         self._held[kind] -= 1
-        if not self.sessions:
+        self._note_empty()
+
+    def begin_look_up(self) -> bool:
+        """A phone call is looked up before it is let in; False if MAX_LOOK_UPS are."""
+        if self._looked_up >= MAX_LOOK_UPS:
+            self.refused += 1
+            return False
+        self._looked_up += 1
+        self._empty.clear()
+        return True
+
+    def end_look_up(self) -> None:
+        """It is known, and was let in, or it is not."""
+        self._looked_up -= 1
+        self._note_empty()
+
+    def _note_empty(self) -> None:
+        if not self.sessions and not self._looked_up:
             self._empty.set()
 
     async def empty(self) -> None:
-        """Returns when no session is left."""
+        """Returns when no session is left, and no call is being looked up."""
         await self._empty.wait()
 
 

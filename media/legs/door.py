@@ -23,6 +23,8 @@ FIRST_FRAME_SECONDS = 10.0
 """How long a socket may say nothing before its call is known; audio flows from the answer on, 50 frames a second."""
 MAX_WAITING_FRAMES = 300
 """Frames kept while a call is looked up: six seconds, one more than the look-up may take. Then the oldest go."""
+MAX_WAITING_BYTES = 256 << 10
+"""What those frames may take together: six seconds are 170 KiB in base64. What does not fit is no telephone's audio."""
 MAX_CALL_ID = 128
 """Characters of a call_id; the phone system's are UUIDs."""
 
@@ -123,12 +125,13 @@ class _Waiting:
         self._socket = socket
         self._clock = clock
         self._call_id = ""
-        self._frames: deque[bytes] = deque(maxlen=MAX_WAITING_FRAMES)
+        self._frames: deque[bytes] = deque()
+        self._size = 0
         self._known: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         socket.receiver = self._received
         assert socket.request is not None
         asked = parse_qs(urlsplit(socket.request.path).query).get("call_id", [""])[0]
-        if asked:
+        if 0 < len(asked) <= MAX_CALL_ID:
             self._know(asked)
 
     async def call_id(self) -> str:
@@ -155,7 +158,7 @@ class _Waiting:
 
     def _received(self, message: bytes | bytearray | memoryview) -> None:
         if self._known.done():
-            self._frames.append(bytes(message))
+            self._keep(message)
             return
         try:
             frame = decode_audio(message)  # type: ignore[arg-type]
@@ -169,8 +172,14 @@ class _Waiting:
             self.bad.bad("no_call_id")
             return
         self.heard_at = self._clock()
-        self._frames.append(bytes(message))
+        self._keep(message)
         self._know(frame.call_id)
+
+    def _keep(self, message: bytes | bytearray | memoryview) -> None:
+        self._frames.append(bytes(message))
+        self._size += len(message)
+        while len(self._frames) > MAX_WAITING_FRAMES or self._size > MAX_WAITING_BYTES:
+            self._size -= len(self._frames.popleft())
 
     def _know(self, call_id: str) -> None:
         self._call_id = call_id

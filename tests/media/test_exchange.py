@@ -16,7 +16,7 @@ from media.protocol import events
 from media.protocol.commands import Tts
 from media.registry import headroom
 from shared import bus, doorbell, recordings
-from tests.media.office import Office, answer, call_id_of, frame, office, uuid_of
+from tests.media.office import PATIENCE, Office, answer, call_id_of, frame, office, uuid_of
 
 
 def in_office(scenario: Callable[[Office], Coroutine[Any, Any, None]], root: Path, *, capacity: int = 16) -> None:
@@ -70,12 +70,56 @@ def test_an_answered_phone_is_let_in_beyond_capacity_up_to_the_headroom(tmp_path
         async with here.dial(f"?call_id=call-{room}") as late:
             await late.wait_closed()
             assert late.close_code == 1013
+        await here.until(lambda: here.phone.of(f"call-{room}") == ["hangup"])
         await here.until(lambda: "call-0" in {which for _, which in here.phone.actions})
         for socket in sockets:
             await socket.close()
         await here.until(lambda: here.registry.sessions == 0)
 
     in_office(scenario, tmp_path, capacity=1)
+
+
+def test_sockets_of_calls_that_nobody_knows_keep_no_customer_out(tmp_path: Path) -> None:
+    async def scenario(here: Office) -> None:
+        gates = {f"ghost-{number}": asyncio.Event() for number in range(1 + headroom(1) + 5)}
+        find = here.briefings.find
+
+        async def slow(call_id: str) -> bus.Briefing:
+            if gate := gates.get(call_id):
+                await gate.wait()
+            return await find(call_id)
+
+        here.briefings.find = slow  # type: ignore[method-assign]
+        here.know(1)
+        ghosts = [await here.dial(f"?call_id={name}") for name in gates]
+        async with here.dial() as socket:
+            await answer(here, socket, 1)
+        for name, gate in gates.items():
+            gate.set()
+            await here.until(lambda name=name: here.phone.of(name) == ["hangup"])  # type: ignore[misc]
+        for ghost in ghosts:
+            await ghost.close()
+        async with asyncio.timeout(PATIENCE):
+            await here.registry.empty()
+
+    in_office(scenario, tmp_path, capacity=1)
+
+
+def test_look_ups_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("media.registry.MAX_LOOK_UPS", 1)
+
+    async def scenario(here: Office) -> None:
+        here.know(1)
+        here.briefings.gate = asyncio.Event()
+        async with here.dial("?call_id=call-1"):
+            await here.until(lambda: here.briefings.asked)
+            async with here.dial("?call_id=call-2") as second:
+                await second.wait_closed()
+                assert second.close_code == 1013
+            here.briefings.gate.set()
+            await here.until(lambda: uuid_of(1) in here.exchange.sessions)
+
+    in_office(scenario, tmp_path)
 
 
 def test_a_driver_that_raises_harms_no_other_call(tmp_path: Path) -> None:

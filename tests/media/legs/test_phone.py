@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import tracemalloc
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,9 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from media.audio import wav
+from media.legs.door import MAX_CALL_ID, MAX_WAITING_BYTES
 from media.legs.phone import MAX_BAD_RUN
+from media.legs.socket import MAX_MESSAGE_BYTES
 from media.protocol import events
 from media.protocol.commands import Hangup, Interrupt, Tts
 from shared import doorbell, recordings
@@ -221,6 +224,38 @@ def test_audio_that_comes_while_the_call_is_looked_up_is_heard(tmp_path: Path) -
             here.briefings.gate.set()
             await here.until(lambda: uuid_of(1) in here.exchange.sessions)
             await here.until(lambda: here.session(1).listening.ears.ring.written == 25 * 160)
+
+    in_office(scenario, tmp_path)
+
+
+def test_what_waits_while_a_call_is_looked_up_is_bounded(tmp_path: Path) -> None:
+    async def scenario(here: Office) -> None:
+        here.know(1)
+        here.briefings.gate = asyncio.Event()
+        async with here.dial("?call_id=call-1") as socket:
+            await here.until(lambda: here.briefings.asked)
+            tracemalloc.start()
+            before = tracemalloc.get_traced_memory()[0]
+            for _ in range(64):
+                await socket.send("x" * 1_000_000)
+            await socket.send(frame(1))
+            await (await socket.ping())  # the other end has read it all
+            grown = tracemalloc.get_traced_memory()[0] - before
+            tracemalloc.stop()
+            assert grown < 8 * MAX_WAITING_BYTES + 2 * MAX_MESSAGE_BYTES
+            here.briefings.gate.set()
+            await here.until(lambda: uuid_of(1) in here.exchange.sessions)
+            await here.until(lambda: here.session(1).listening.ears.ring.written == 160)
+
+    in_office(scenario, tmp_path)
+
+
+def test_a_call_id_beyond_all_bounds_is_not_looked_up(tmp_path: Path) -> None:
+    async def scenario(here: Office) -> None:
+        here.know(1)
+        async with here.dial("?call_id=" + "x" * (MAX_CALL_ID + 1)) as socket:
+            await answer(here, socket, 1)
+            assert here.briefings.asked == ["call-1"]
 
     in_office(scenario, tmp_path)
 
