@@ -1,0 +1,163 @@
+"""Tasks that a gate puts off: many in one statement, and looked at again when the settings change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+import pytest
+from sqlalchemy import func, insert, select
+
+from shared.database import reading, writing
+from shared.schema import do_not_call, tasks
+from tests.workers.twins import START_MS, Office
+from workers.dispatch import dispatch
+from workers.holds import AT_ONCE, hold_zone
+from workers.room import LEASES_KEY
+from workers.sweep import sweep
+
+SHANGHAI, BERLIN = ZoneInfo("Asia/Shanghai"), ZoneInfo("Europe/Berlin")  # it is 12:03:58 and 05:03:58
+
+
+def at(text: str, zone: ZoneInfo = SHANGHAI) -> int:
+    return round(datetime.fromisoformat(text).replace(tzinfo=zone).timestamp() * 1000)
+
+
+def tickets(office: Office, count: int, **values: object) -> None:
+    """Many due tasks at once."""
+    row = {"username": "张三", "ticket_type": "回访", "ticket_content": "", "digest": b"0" * 16, "state": "pending"}
+    times = {"state_at": office.now, "created_at": office.now, "due_at": office.now}
+    rows = [
+        row | times | {"ticket_no": f"M{index}", "phone": f"{index:011}", "number": f"{index:011}"} | values
+        for index in range(count)
+    ]
+    with writing(office.house.engine) as connection:
+        connection.execute(insert(tasks), rows)
+
+
+def due(office: Office) -> dict[tuple[int | None, str | None], int]:
+    """How many tasks are due when, and held by which gate."""
+    query = select(tasks.c.due_at, tasks.c.held_by, func.count()).group_by(tasks.c.due_at, tasks.c.held_by)
+    with reading(office.house.engine) as connection:
+        return {(row[0], row[1]): row[2] for row in connection.execute(query)}
+
+
+def test_outside_the_window_all_that_is_due_waits_for_the_opening_and_is_written_once(
+    open_office: Callable[..., Office],
+) -> None:
+    office = open_office(call_window="Mon-Fri 14:00-20:00; Sat 10:00-16:00")
+    office.media()
+    tickets(office, AT_ONCE + 500)
+    dispatch(office.house)
+    assert due(office) == {(at("2025-12-31T14:00"), "window"): AT_ONCE + 500}
+    assert office.calls() == []
+    assert office.house.redis.exists(LEASES_KEY) == 0
+    office.advance(3600)
+    office.media()
+    dispatch(office.house)
+    assert len(due(office)) == 1
+    office.advance((at("2025-12-31T14:00") - office.now) / 1000)
+    office.media()
+    sweep(office.house)
+    dispatch(office.house)
+    assert len(office.calls()) == 30
+    assert office.task(office.calls()[0].batch_id).held_by is None
+
+
+def test_each_ticket_waits_for_its_own_zone(open_office: Callable[..., Office]) -> None:
+    office = open_office(call_window="09:00-18:00", holidays="2026-01-01")
+    office.media()
+    here = office.ticket("13800000001")
+    there = [office.ticket(f"1380000001{index}", zone="Europe/Berlin") for index in range(3)]
+    nowhere = office.ticket("13800000003", zone="Mars/Olympus")
+    dispatch(office.house)
+    assert [call.batch_id for call in office.calls()] == [here]
+    assert {office.task(batch_id).due_at for batch_id in there} == {at("2025-12-31T09:00", BERLIN)}
+    assert office.task(nowhere).due_at == START_MS + 86_400_000
+    office.advance(4 * 3600)
+    office.media()
+    sweep(office.house)
+    late = office.ticket("13800000004", due_at=at("2025-12-31T19:00"))
+    office.advance(3 * 3600)
+    office.media()
+    sweep(office.house)
+    dispatch(office.house)
+    assert {call.batch_id for call in office.calls()} == {here, *there}
+    assert office.task(late).due_at == at("2026-01-02T09:00")
+
+
+def test_other_tasks_are_found_behind_those_that_must_wait(open_office: Callable[..., Office]) -> None:
+    office = open_office(call_window="09:00-18:00")
+    office.media()
+    tickets(office, 300, zone="Europe/Berlin", priority=5)
+    here = office.ticket("13800000001")
+    dispatch(office.house)
+    assert [call.batch_id for call in office.calls()] == [here]
+
+
+def test_a_task_that_is_not_due_keeps_its_time(open_office: Callable[..., Office]) -> None:
+    office = open_office(call_window="14:00-20:00")
+    office.media()
+    later = office.ticket("13800000001", due_at=START_MS + 5)
+    office.ticket("13800000002")
+    dispatch(office.house)
+    assert (office.task(later).due_at, office.task(later).held_by) == (START_MS + 5, None)
+
+
+def test_what_other_settings_put_off_is_looked_at_again(open_office: Callable[..., Office]) -> None:
+    night = open_office(call_window="20:00-21:00")
+    night.media()
+    sweep(night.house)
+    held, own = night.ticket("13800000001"), night.ticket("13800000002", due_at=at("2025-12-31T20:00"))
+    dispatch(night.house)
+    assert night.task(held).due_at == at("2025-12-31T20:00")
+    same = open_office(call_window="20:00-21:00")
+    sweep(same.house)
+    assert same.task(held).held_by == "window"
+    day = open_office(call_window="09:00-21:00")
+    sweep(day.house)
+    assert (day.task(held).due_at, day.task(held).held_by) == (START_MS, None)
+    assert day.task(own).due_at == at("2025-12-31T20:00")
+    dispatch(day.house)
+    assert [call.batch_id for call in day.calls()] == [held]
+
+
+def test_a_wiped_redis_costs_one_more_look_in_a_process_that_begins(open_office: Callable[..., Office]) -> None:
+    office = open_office(call_window="20:00-21:00")
+    office.media()
+    sweep(office.house)
+    held = office.ticket()
+    dispatch(office.house)
+    office.house.redis.flushall()
+    sweep(office.house)
+    assert office.task(held).held_by == "window"
+    again = open_office(call_window="20:00-21:00")
+    sweep(again.house)
+    dispatch(again.house)
+    assert (again.task(held).held_by, again.task(held).due_at) == ("window", at("2025-12-31T20:00"))
+    assert again.calls() == []
+
+
+def test_tasks_in_other_states_are_left_alone(office: Office) -> None:
+    states = ("queued", "dialing", "in_call", "completed", "stopped")
+    batch_ids = [office.ticket(f"1380000000{index}", state=state) for index, state in enumerate(states)]
+    assert hold_zone(office.house, None, START_MS + 1_000, START_MS) == 0
+    assert {office.task(batch_id).due_at for batch_id in batch_ids} == {START_MS}
+
+
+@pytest.mark.parametrize("room", [1, 30])
+def test_tasks_for_numbers_on_the_list_end_all_at_once(open_office: Callable[..., Office], room: int) -> None:
+    office = open_office(max_calls=str(room))
+    office.media()
+    tickets(office, 400)
+    wanted = office.ticket("13900000000")
+    with writing(office.house.engine) as connection:
+        listed = [{"number": f"{index:011}", "source": "import", "created_at": 0} for index in range(400)]
+        connection.execute(insert(do_not_call), listed)
+    dispatch(office.house)
+    query = select(tasks.c.connected, func.count()).where(tasks.c.state == "stopped").group_by(tasks.c.connected)
+    with reading(office.house.engine) as connection:
+        assert connection.execute(query).all() == [(False, 400)]
+    dispatch(office.house)
+    assert [call.batch_id for call in office.calls()] == [wanted]
