@@ -84,6 +84,7 @@ class Session:
         self._on_end = on_end
         self._driver: Driver | None = None
         self._outbox: list[events.AnyEvent] = []
+        self._told_end = False
         self.transcript = Transcript(recording.line)
         self.listening = Listening(
             self, equipment.hearing, equipment.speech, self.moments, self.timers, self.options, self._write_user
@@ -193,12 +194,18 @@ class Session:
             return
         self.over = True
         self.reason, self.initiator = reason, initiator
-        self.voice.stop()
-        self.listening.stop()
+        try:
+            self.voice.stop()
+            self.listening.stop()
+        finally:  # a session that failed may fail here too: its call must not stay open, nor its place taken
+            self._end_call(hang_up=hang_up)
+
+    def _end_call(self, *, hang_up: bool) -> None:
         self.timers.clear()
         if hang_up:
             self.leg.hangup()
         at = self.moments.now_ms()
+        reason, initiator = self.reason, self.initiator
         self.transcript.end(at, reason, initiator if initiator in ("callee", "error") else "system")
         self.emit(
             events.Hangup(
@@ -211,18 +218,26 @@ class Session:
                 hangup_time=iso(at),
             )
         )
+        self._told_end = True
         self._soon(lambda: self._on_end(self))
 
     async def close(self) -> Closed:
         """After the end: gives everything back, and returns when all that was heard is on the disk."""
-        await self.listening.close()
-        await self.leg.close()
-        return await self.recording.close()
+        try:
+            await self.listening.close()
+        finally:
+            try:
+                await self.leg.close()
+            finally:
+                closed = await self.recording.close()
+        return closed
 
     # --- events ---
 
     def emit(self, event: events.AnyEvent) -> None:
-        """Queues an event for the driver: it is told after what happens now."""
+        """Queues an event for the driver: it is told after what happens now. Nothing comes after ``hangup``."""
+        if self._told_end:
+            return
         self._outbox.append(event)
         if len(self._outbox) == 1:
             self._soon(self._deliver)

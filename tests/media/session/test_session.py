@@ -220,3 +220,42 @@ def test_closing_gives_everything_back() -> None:
     assert scene.recording.closed
     scene.session.audio(bytes(320), scene.clock.monotonic())
     scene.session.frames_due(scene.clock.monotonic())
+
+
+def test_what_the_recogniser_says_after_the_end_is_told_to_nobody() -> None:
+    scene = Scene()
+    scene.run(0.2)
+    scene.session.end("stopped", "system")
+    scene.understood("迟到的话", final=True)
+    scene.recognizers.opened[0].fails()
+    scene.run(0.2)
+    assert scene.names == ["answer", "hangup"]
+
+
+def test_a_session_that_fails_at_its_end_too_is_hung_up_and_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = Scene()
+    scene.session.submit(Tts(text="您好", play_id="a"))
+    scene.run(0.2)
+    monkeypatch.setattr(scene.session.playout, "cut", lambda now: 1 // 0)
+    with pytest.raises(ZeroDivisionError):
+        scene.session.end("session_failed", "error")
+    scene.drain()
+    assert scene.leg.hangups == 1
+    assert scene.ended == [scene.session]
+    assert isinstance(scene.recording.lines[-1], recordings.End)
+
+
+def test_a_recogniser_that_cannot_be_closed_keeps_neither_leg_nor_recording_open(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scene = Scene()
+    scene.session.end("stopped", "system")
+
+    async def broken() -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(scene.recognizers.opened[0], "close", broken)
+    with pytest.raises(ZeroDivisionError):
+        asyncio.run(scene.session.close())
+    assert scene.leg.closed
+    assert scene.recording.closed
