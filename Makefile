@@ -2,6 +2,7 @@
 #   make demo    the main job, once, on this machine        make test     the fast tests
 #   make up      everything, until Ctrl-C                    make check    format, lint, types
 #   make bench   the benchmarks (BENCH=--quick: short)       make lock     refresh the lock files
+#   make soak    attacks on a real house (SOAK='--minutes 60')
 # PYTHON=/path/to/python3.12 chooses another interpreter.
 
 .DEFAULT_GOAL := help
@@ -12,10 +13,10 @@ BIN := $(VENV)/bin
 SUITABLE = import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))
 PYTHON ?= $(shell for p in python3.12 python3.11 python3 python; do "$$p" -c "$(SUITABLE)" >/dev/null 2>&1 && { echo "$$p"; break; }; done)
 
-.PHONY: help demo up test check format bench lock clean
+.PHONY: help demo up test check format bench soak lock clean
 
 help:
-	@sed -n '2,6s/^# *//p' Makefile
+	@sed -n '2,7s/^# *//p' Makefile
 
 demo: $(VENV)/.runtime
 	@$(BIN)/waihu demo
@@ -37,6 +38,9 @@ format: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	@$(BIN)/python -m benchmarks $(BENCH)
+
+soak: $(VENV)/.dev
+	@$(BIN)/python -m tests.faults.soak $(SOAK)
 
 # The order matters: the first line that fails says what is missing and what to do.
 $(VENV)/.runtime: requirements.lock pyproject.toml
