@@ -9,12 +9,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from sqlalchemy import delete, select
 
 from shared import recordings
-from shared.doorbell import FINISH_CALL
+from shared.database import reading
+from shared.doorbell import FINISH_CALL, STOP_CALLS
 from shared.recordings import Begin, End, Line, Tag, Turn
+from shared.schema import do_not_call
 from tests.workers.test_events import dialled, tell
 from tests.workers.twins import Office, cdr
+from workers.dispatch import dispatch
 from workers.record import finish_call
 from workers.sweep import sweep
 
@@ -112,6 +116,70 @@ def test_a_call_without_files_gets_an_empty_record_that_a_later_run_amends(offic
     finish_call(office.house, uuid)
     assert len(office.call(uuid).dialogue) == 3
     assert office.call(uuid).closed_at == office.now
+
+
+def suppressed(office: Office) -> list[tuple[str, str, str | None]]:
+    with reading(office.house.engine) as connection:
+        rows = connection.execute(select(do_not_call.c.number, do_not_call.c.source, do_not_call.c.call_uuid))
+        return [tuple(row) for row in rows]
+
+
+def test_who_asks_not_to_be_called_again_is_on_the_list_and_no_task_of_theirs_waits_any_more(office: Office) -> None:
+    uuid = dialled(office)
+    number = office.call(uuid).number
+    waiting, other = office.ticket(number), office.ticket("13900000009")
+    again = office.ticket(number, state="retry_wait", due_at=office.now + 60_000)
+    tell(office, uuid, "firstAnswer")
+    write_lines(office, uuid, talk(office.now))
+    finish_call(office.house, uuid)
+    assert suppressed(office) == [(number, "customer", uuid)]
+    assert (office.task(office.call(uuid).batch_id).state, office.task(other).state) == ("completed", "pending")
+    for batch_id in (waiting, again):
+        task = office.task(batch_id)
+        assert (task.state, task.connected, task.due_at) == ("stopped", False, None)
+    assert office.bell.take(STOP_CALLS) == []
+
+
+def test_a_live_call_to_the_same_number_is_hung_up(office: Office) -> None:
+    uuid = dialled(office)
+    number = office.call(uuid).number
+    tell(office, uuid, "firstAnswer")
+    tell(office, uuid, "cdr", pay_load=cdr(1, 2_000))
+    batch_id = office.ticket(number)
+    dispatch(office.house)
+    write_lines(office, uuid, talk(office.now))
+    finish_call(office.house, uuid)
+    assert office.task(batch_id).state == "stopping"
+    assert office.bell.take(STOP_CALLS) == [[batch_id]]
+
+
+def test_a_customer_who_is_still_talking_is_put_on_the_list_and_not_cut_off(office: Office) -> None:
+    uuid = dialled(office)
+    write_lines(office, uuid, talk(office.now)[:-1])
+    finish_call(office.house, uuid)
+    assert suppressed(office)[0][2] == uuid
+    assert office.task(office.call(uuid).batch_id).state == "dialing"
+    assert office.bell.take(STOP_CALLS) == []
+
+
+def test_who_was_taken_off_the_list_is_not_put_back_by_an_old_record(office: Office) -> None:
+    uuid = dialled(office)
+    tell(office, uuid, "firstAnswer")
+    write_lines(office, uuid, talk(office.now))
+    finish_call(office.house, uuid)
+    with office.house.write() as connection:
+        connection.execute(delete(do_not_call))
+    finish_call(office.house, uuid)
+    assert suppressed(office) == []
+
+
+def test_other_wishes_put_nobody_on_the_list(office: Office) -> None:
+    uuid = dialled(office)
+    lines = talk(office.now)
+    lines[3] = Tag(at=office.now, name="callback_wanted")
+    write_lines(office, uuid, lines)
+    finish_call(office.house, uuid)
+    assert suppressed(office) == []
 
 
 def test_a_record_survives_its_files(office: Office) -> None:
