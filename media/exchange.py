@@ -225,19 +225,18 @@ class Exchange:
         plant = self._plant
         try:
             closed = await session.close()
-        finally:
+            log.info(
+                "call ends",
+                extra={
+                    "uuid": session.id, "reason": session.reason, "initiator": session.initiator,
+                    "seconds": closed.samples // 8000, "dropped_samples": closed.dropped_samples,
+                },
+            )  # fmt: skip
+        finally:  # a call that could not be closed as it should is over all the same
             plant.registry.release("phone")
-        log.info(
-            "call ends",
-            extra={
-                "uuid": session.id, "reason": session.reason, "initiator": session.initiator,
-                "seconds": closed.samples // 8000, "dropped_samples": closed.dropped_samples,
-            },
-        )  # fmt: skip
-        if session.reason == REPLACED:
-            return
-        plant.bell.ring(doorbell.FINISH_CALL, session.id)
-        await plant.owners.release(session.id)
+            if session.reason != REPLACED:
+                plant.bell.ring(doorbell.FINISH_CALL, session.id)
+                await plant.owners.release(session.id)
 
     def _hang_up(self, call_id: str) -> None:
         """A call that we cannot carry on must not stay open with nobody at our end."""

@@ -181,6 +181,27 @@ def test_a_session_that_fails_in_its_tick_is_ended_and_the_others_go_on(
     in_office(scenario, tmp_path)
 
 
+def test_a_call_that_cannot_be_closed_as_it_should_is_told_to_be_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario(here: Office) -> None:
+        here.know(1)
+        async with here.dial() as socket:
+            session = await answer(here, socket, 1)
+
+            async def broken() -> None:
+                raise ZeroDivisionError
+
+            monkeypatch.setattr(session.listening, "close", broken)
+            session.end("stopped", "system")
+            await socket.close()
+            await here.until(lambda: here.rung(doorbell.FINISH_CALL) == [(uuid_of(1),)])
+        assert here.registry.sessions == 0
+        assert isinstance(here.lines(1)[-1], recordings.End)
+
+    in_office(scenario, tmp_path)
+
+
 def test_a_recording_that_cannot_be_made_costs_the_call_not_the_process(tmp_path: Path) -> None:
     async def scenario(here: Office) -> None:
         here.know(1)
