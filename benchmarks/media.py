@@ -328,7 +328,8 @@ def server(kind: Kind, calls: int, port: int, root: Path) -> Any:
     """A server process on core 0 that is ready."""
     command = [sys.executable, "-m", "benchmarks.media", "--serve", kind, "--port", str(port)]
     command += ["--calls", str(calls), "--root", str(root)]
-    running = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}  # as media/__init__.py does, which here comes after numpy
+    running = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, env=environment)
     try:
         assert running.stdout is not None
         if running.stdout.readline().strip() != "ready":

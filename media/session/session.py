@@ -97,7 +97,7 @@ class Session:
         self._waiting_since = 0
         self._polite = self.timers.alarm(self._ending_soon)
         self._longest = self.timers.alarm(lambda: self.end("max_duration", "system"))
-        self._ticked_at = self.moments.epoch
+        self._ticked_at: float | None = None
         self.muted = False
         """Whether what we say is silenced."""
 
@@ -295,7 +295,7 @@ class Session:
     def _send_now(self) -> None:
         """A first frame does not wait for the next tick. It is reckoned as that tick's, so that those which follow are
         due in the middle between two ticks and never at one."""
-        if not self.over:
+        if not self.over and self._ticked_at is not None:
             self._send(max(self.moments.now(), self._ticked_at + TICK))
 
     # --- media.session.listening.ListeningHost ---
