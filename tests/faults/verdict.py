@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from sqlalchemy import func, select
 
@@ -13,6 +14,7 @@ from shared.database import reading
 from shared.lifecycle import LIVE_CALLS
 from shared.schema import calls, phone_events
 from tests.faults.house import FINAL_WITHIN, KEY, SECRET, Batch, House, wait_for
+from workers import wav
 from workers.record import read_parts
 from workers.room import LEASES_KEY
 
@@ -56,20 +58,20 @@ def judge(house: House, batch: Batch, attack: str, tried: int) -> Verdict:
         wait_for(lambda: house.unfinished(batch) == 0, FINAL_WITHIN, "tasks are not final")
         wait_for(lambda: _at_rest(house, batch), CLOSED_WITHIN, "calls are not closed, or leases or events are left")
     except TimeoutError as error:
-        verdict.broken.append(f"{error}: {_left(house, batch)}")
+        verdict.broken.append(f"{error}: {left(house, batch)}")
     verdict.not_final = house.unfinished(batch)
-    _count_rings(house, batch, verdict)
-    _compare_words(house, batch, verdict)
-    _read_logs(house, batch, verdict)
+    count_rings(house, batch, verdict)
+    compare_words(house, batch, verdict)
+    read_logs(house, batch, verdict)
     verdict.survived = 0 if verdict.broken else tried
     return verdict
 
 
 def _at_rest(house: House, batch: Batch) -> bool:
-    return not _left(house, batch)
+    return not left(house, batch)
 
 
-def _left(house: House, batch: Batch) -> dict[str, int]:
+def left(house: House, batch: Batch) -> dict[str, int]:
     """What should be gone by the end, and is not."""
     mine = calls.c.batch_id.in_(list(batch.ids.values()))
     known = select(calls.c.uuid).where(
@@ -94,7 +96,7 @@ def _left(house: House, batch: Batch) -> dict[str, int]:
     return {what: count for what, count in counts.items() if count}
 
 
-def _count_rings(house: House, batch: Batch, verdict: Verdict) -> None:
+def count_rings(house: House, batch: Batch, verdict: Verdict) -> None:
     """By requestId, which is a call row's uuid; and by number, of which each task has its own and one attempt."""
     with reading(house.engine) as connection:
         rows = connection.execute(
@@ -117,14 +119,15 @@ def _count_rings(house: House, batch: Batch, verdict: Verdict) -> None:
         verdict.broken.append(f"tasks with one attempt that rang twice: {twice}")
 
 
-def _compare_words(house: House, batch: Batch, verdict: Verdict) -> None:
-    """Every turn in a transcript must stand in its call's record."""
+def compare_words(house: House, batch: Batch, verdict: Verdict) -> None:
+    """Every turn in a transcript must stand in its call's record, and the record must name a recording with all its sound."""
     with reading(house.engine) as connection:
         rows = connection.execute(
-            select(calls.c.uuid, calls.c.created_at, calls.c.dialogue).where(
+            select(calls.c.uuid, calls.c.created_at, calls.c.dialogue, calls.c.wav_file).where(
                 calls.c.batch_id.in_(list(batch.ids.values()))
             )
         ).all()
+    lost_recordings = 0
     for row in rows:
         stem = recordings.stem(row.uuid, row.created_at, house.settings.timezone)
         parts = read_parts(house.settings.recordings_dir, stem)
@@ -132,13 +135,24 @@ def _compare_words(house: House, batch: Batch, verdict: Verdict) -> None:
             (line.role, line.content) for part in parts for line in part.lines if isinstance(line, recordings.Turn)
         )
         recorded = Counter((turn["role"], turn["content"]) for turn in row.dialogue or ())
+        sounds = [frames(part.wav) for part in parts if part.wav is not None]
+        kept = house.settings.recordings_dir / row.wav_file if row.wav_file else None
+        lost_recordings += any(sounds) and (kept is None or not kept.is_file() or frames(kept) < max(sounds))
         verdict.words += heard.total()
         verdict.lost_words += (heard - recorded).total()
+    if lost_recordings:
+        verdict.broken.append(f"{lost_recordings} recordings are lost, or shorter than what was recorded")
     if verdict.lost_words:
         verdict.broken.append(f"{verdict.lost_words} heard turns are in no record")
 
 
-def _read_logs(house: House, batch: Batch, verdict: Verdict) -> None:
+def frames(path: Path) -> int:
+    """Of a WAV file by its header, which a killed process may leave behind what follows it; 0 if it holds no sound."""
+    sound = wav.inspect(path)
+    return sound.length if sound else 0
+
+
+def read_logs(house: House, batch: Batch, verdict: Verdict) -> None:
     """No full number, no secret, no word of a ticket in what any of our processes wrote (the sandbox is not ours)."""
     forbidden = [*batch.ids, KEY, SECRET, "会员日", "张三"]
     forbidden += [json.dumps(word)[1:-1] for word in ("会员日", "张三")]
