@@ -31,6 +31,9 @@ CUT_GOODBYE_SECONDS = 3.0
 PLAY_SECONDS = 20.0
 SECONDS_PER_CHARACTER = 0.6
 """A play whose end is not told after so long counts as ended: slower than any voice, so that no call hangs."""
+NOISE_SECONDS = 10.0
+"""Speech that goes on for so long without a new word is noise, in which nobody answers; then it is as if all were
+silent, or a call out of a workshop would last until its longest duration."""
 MAILBOX_SECONDS = 30.0
 TONE_SECONDS = 1.5
 """From the last word of a mailbox to our message: its tone lies in between."""
@@ -167,11 +170,14 @@ class Agent:
         self._customer_speaks = True
         if self._phase is Phase.OPENING:
             self._wait.set(HELLO_LONGEST, self._greet)
-        elif self._phase is not Phase.LEAVING:
+        elif self._phase is Phase.MAILBOX:
+            self._wait.set(MAILBOX_SECONDS, lambda: self._hang_up("voicemail"))
+        elif self._phase is Phase.TALKING:
             self._wait.clear()
         if self._brain.thinking:
             self._brain.cancel()
             self._turn.unanswered = True
+        self._listen()
 
     def _understood(self, event: events.AsrDelta | events.AsrFinal) -> None:
         self._comprehension.words()
@@ -181,6 +187,8 @@ class Agent:
         final = isinstance(event, events.AsrFinal)
         if self._detector.hear(event.index, event.text, start, end, final=final) is Verdict.MACHINE:
             self._meet_mailbox()
+        elif self._customer_speaks:
+            self._listen()
 
     def _customer_ended(self, event: events.Eou) -> None:
         self._customer_speaks = False
@@ -306,7 +314,7 @@ class Agent:
         early = self._turn.early_answer(self._port.clock.monotonic())
         if early and not answer.cut and self._phase is Phase.TALKING:
             self._take_turn(early, set(intents(early)))
-        elif not self._customer_speaks:
+        else:
             self._listen()
 
     def _after_failed_speech(self, answer: Answer) -> None:
@@ -336,9 +344,9 @@ class Agent:
     # --- silence and the end ---
 
     def _listen(self) -> None:
-        """It is the customer's turn."""
+        """It is the customer's turn, and perhaps taken already."""
         if self._phase is Phase.TALKING and self._answer is None and not self._brain.thinking:
-            self._wait.set(self._book.silence.after, self._remind)
+            self._wait.set(NOISE_SECONDS if self._customer_speaks else self._book.silence.after, self._remind)
 
     def _remind(self) -> None:
         reprompts = self._book.silence.reprompts

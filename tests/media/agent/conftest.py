@@ -214,6 +214,12 @@ class Call:
         )
         self.deliver()
 
+    def make_noise(self) -> None:
+        """Speech begins, as far as anybody can tell, and never ends."""
+        now = self.clock.now_ms()
+        self._emit(events.Speaking(timestamp=now, track_id="theirs", start_time=now))
+        self.deliver()
+
     def talk(self, text: str, seconds: float = 1.0) -> str:
         """A turn after ours, and our answer to it, heard to its end."""
         self.listen()

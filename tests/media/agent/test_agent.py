@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
-from .conftest import Call
+from media.agent.loading import load_playbook
+from media.agent.templates import compile_text
+
+from .conftest import PLAYBOOKS, Call
 
 
 def greeted(playbook: str = "活动通知", **more: str) -> Call:
@@ -279,6 +284,37 @@ def test_a_cough_only_starts_the_wait_again() -> None:
         call.speak("", 0.4)
     call.wait(4.0)
     assert call.said == ["您好，请问是张三吗？"]
+
+
+@pytest.mark.parametrize("into_our_voice", [True, False])
+def test_noise_that_never_ends_does_not_hold_the_line(into_our_voice: bool) -> None:
+    call = greeted()
+    if into_our_voice:
+        call.speak("对，我是。")
+        call.wait(1)
+    call.make_noise()
+    call.wait(80)
+    assert call.over
+    assert ("no_input", "") in call.tags
+    assert "再见" in call.said[-1]
+
+
+def test_words_that_go_on_and_on_are_no_noise() -> None:
+    call = greeted()
+    call.speak("我想问一下你们的活动" * 4, 9.5)
+    call.listen()
+    assert not [text for text in call.said if "还在听" in text]
+
+
+def test_a_mailbox_whose_music_never_ends_is_left() -> None:
+    book = dataclasses.replace(load_playbook(PLAYBOOKS / "default.md"), voicemail=compile_text("请回电。"))
+    call = Call(book).answer()
+    call.wait(0.4)
+    call.speak("您拨打的用户暂时无法接听，请在提示音后留言。", 5.0)
+    call.make_noise()
+    call.wait(40)
+    assert call.over
+    assert call.reason == "voicemail"
 
 
 def test_a_mailbox_is_hung_up_on_without_a_word() -> None:
