@@ -224,6 +224,8 @@ class Agent:
     def _take_turn(self, said: str, found: set[Intent]) -> None:
         """The customer has spoken: what was said, with what went before if that was not answered yet."""
         self._reminders = 0
+        if self._greeting_waits and found and found <= _HELLOS:
+            return
         if self._greeting_cut and found and found <= _HELLOS and self._greetings < GREETINGS:
             self._greet()
             return
@@ -232,6 +234,12 @@ class Agent:
             self._brain.rewind()
         self._wait.clear()
         self._brain.hear(self._turn.take(said))
+
+    @property
+    def _greeting_waits(self) -> bool:
+        """It was said, and nothing of it has left: the phone system has yet to open its stream."""
+        answer = self._answer
+        return answer is not None and answer.purpose == "greeting" and answer.started_after is None
 
     def _spoken_after_goodbye(self, said: str, found: set[Intent]) -> None:
         """A question after our goodbye still gets its answer, once; a courtesy needs none."""

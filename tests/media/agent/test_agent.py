@@ -6,8 +6,12 @@ import dataclasses
 
 import pytest
 
+from media.agent.agent import Agent
+from media.agent.brain import ScriptedBrain
 from media.agent.loading import load_playbook
 from media.agent.templates import compile_text
+from media.agent.ticket import sample_fields
+from tests.media.twins import Scene, with_options
 
 from .conftest import PLAYBOOKS, Call
 
@@ -44,6 +48,28 @@ def test_a_hello_that_runs_into_the_greeting_gets_the_greeting_again() -> None:
     call.speak("喂？你好。")
     assert call.listen() == "您好，请问是张三吗？"
     assert "对，我是" not in call.said
+
+
+def test_a_hello_while_the_stream_is_not_open_yet_does_not_cost_the_greeting() -> None:
+    scene = Scene(with_options(), began=False)
+    book = load_playbook(PLAYBOOKS / "活动通知.md")
+    agent = Agent(scene.session, book, sample_fields(), lambda host: ScriptedBrain(host, book, sample_fields()))
+    scene.leg.ready = False
+    scene.session.start(agent)
+    for _ in range(2):
+        scene.run(0.3)
+        scene.speech_starts()
+        scene.run(0.4)
+        scene.understood("喂？", final=True)
+        scene.speech_ends()
+        scene.run(1.5)
+    scene.leg.ready = True
+    scene.run(5)
+    assert scene.recording.turns == [
+        ("user", "喂？", False),
+        ("user", "喂？", False),
+        ("assistant", "您好，请问是张三吗？", False),
+    ]
 
 
 def test_a_cough_that_cut_the_greeting_gets_the_greeting_again() -> None:
