@@ -24,6 +24,8 @@ AT_ONCE = 5_000
 """Tasks of one transaction: some fifty milliseconds on SQLite, whose only write lock others wait for."""
 MOST_STOPPED = 1_000
 """Tasks for suppressed numbers that one claim settles; the next claim goes on."""
+ROLLOUT_MS = 15 * 60_000
+"""How long processes with other settings may live on beside one that was started with new ones."""
 SETTINGS_KEY = "waihu:held:settings"
 """The settings by which tasks were put off last."""
 
@@ -72,18 +74,22 @@ def stop_suppressed(connection: Connection, now: int) -> int:
 
 
 def release_if_settings_changed(house: House) -> None:
-    """Once in the life of a process: what was put off by other settings than its own is due now, and asked anew.
+    """At a process's first sweep: what was put off by other settings than its own is due now, and asked anew.
 
-    Without this a window that was widened would open tomorrow, and a cap that was lifted would last for days.
+    Without this a window that was widened would open tomorrow, and a cap that was lifted would last for days. Once
+    more a while later: processes with the old settings may have lived on, and put off tasks by them.
     """
-    if house.holds_checked:
+    now = house.clock.now_ms()
+    if house.holds_check_at is None or now < house.holds_check_at:
         return
+    first = house.holds_check_at == 0
     mine = fingerprint(house.settings)
-    if house.redis.get(SETTINGS_KEY) != mine:
-        released = _release(house)
-        log.info("tasks that were put off by other settings are looked at again", extra={"tasks": released})
-        house.redis.set(SETTINGS_KEY, mine)
-    house.holds_checked = True
+    if first and house.redis.get(SETTINGS_KEY) == mine:
+        house.holds_check_at = None
+        return
+    log.info("tasks that were put off by other settings are looked at again", extra={"tasks": _release(house)})
+    house.redis.set(SETTINGS_KEY, mine)
+    house.holds_check_at = now + ROLLOUT_MS if first else None
 
 
 def fingerprint(settings: Settings) -> bytes:

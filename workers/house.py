@@ -88,8 +88,8 @@ class House:
         self.room = Room(self.redis, settings.callers, settings.max_calls, clock)
         self.gates: Gates = open_gates(settings, self.gate_config)
         self.breaker = Breaker(self.redis, self.gate_config.breaker, self.policies.default.startcall_timeout_ms, clock)
-        self.holds_checked = False
-        """Whether tasks that were put off by other settings were looked at again (``workers.holds``)."""
+        self.holds_check_at: int | None = 0
+        """When it is to be seen whether other settings put off tasks (``workers.holds``); None: never again."""
         self.ids = CallIds(settings.timezone)
         self.dials = Bulkhead(max(1, concurrency // 2))
         self.hangups = Hangups(

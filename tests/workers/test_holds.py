@@ -13,7 +13,7 @@ from shared.database import reading, writing
 from shared.schema import do_not_call, tasks
 from tests.workers.twins import START_MS, Office
 from workers.dispatch import dispatch
-from workers.holds import AT_ONCE, hold_zone
+from workers.holds import AT_ONCE, ROLLOUT_MS, hold_zone
 from workers.room import LEASES_KEY
 from workers.sweep import sweep
 
@@ -121,6 +121,24 @@ def test_what_other_settings_put_off_is_looked_at_again(open_office: Callable[..
     assert day.task(own).due_at == at("2025-12-31T20:00")
     dispatch(day.house)
     assert [call.batch_id for call in day.calls()] == [held]
+
+
+def test_what_a_process_with_the_old_settings_puts_off_meanwhile_is_looked_at_again_too(
+    open_office: Callable[..., Office],
+) -> None:
+    night, day = open_office(call_window="20:00-21:00"), open_office(call_window="09:00-21:00")
+    night.media()
+    sweep(day.house)
+    held = night.ticket()
+    dispatch(night.house)
+    sweep(day.house)
+    assert day.task(held).held_by == "window"
+    day.advance(ROLLOUT_MS / 1000)
+    day.media()
+    sweep(day.house)
+    dispatch(day.house)
+    assert [call.batch_id for call in day.calls()] == [held]
+    assert day.house.holds_check_at is None
 
 
 def test_a_wiped_redis_costs_one_more_look_in_a_process_that_begins(open_office: Callable[..., Office]) -> None:
