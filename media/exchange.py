@@ -236,7 +236,7 @@ class Exchange:
             plant.registry.release("phone")
             if session.reason != REPLACED:
                 plant.bell.ring(doorbell.FINISH_CALL, session.id)
-                await plant.owners.release(session.id)
+                await plant.owners.release(session.id, session.recording.part)
 
     def _hang_up(self, call_id: str) -> None:
         """A call that we cannot carry on must not stay open with nobody at our end."""

@@ -65,13 +65,13 @@ class Owners:
         if held is not None and part > held[0]:
             self._lose(uuid)
 
-    async def release(self, uuid: str) -> None:
-        """The call is over here."""
-        held = self._held.pop(uuid, None)
-        if held is None:
+    async def release(self, uuid: str, part: int) -> None:
+        """Session ``part`` of the call is over. A later one that lives here keeps the call."""
+        if self._held.get(uuid, (None,))[0] != part:
             return
+        del self._held[uuid]
         try:
-            await self._release(keys=[bus.owner_key(uuid)], args=[self._value(held[0])])
+            await self._release(keys=[bus.owner_key(uuid)], args=[self._value(part)])
         except (redis.RedisError, OSError):
             return  # it expires by itself
 

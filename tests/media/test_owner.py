@@ -65,9 +65,24 @@ def test_releasing_frees_ones_own_key_alone() -> None:
         one, two = Owners(redis, "p1"), Owners(redis, "p2")
         await one.take(UUID, 1, lambda: None)
         await two.take(UUID, 2, lambda: None)
-        await one.release(UUID)
+        await one.release(UUID, 1)
         assert await holder(redis) is not None
-        await two.release(UUID)
+        await two.release(UUID, 2)
+        assert await holder(redis) is None
+
+    with_redis(scenario)
+
+
+def test_a_session_that_ends_late_leaves_the_call_to_a_later_one_of_its_own_process() -> None:
+    async def scenario(redis: Any, server: fakeredis.FakeServer) -> None:
+        owners = Owners(redis, "p1")
+        await owners.take(UUID, 1, lambda: None)
+        await owners.take(UUID, 2, lambda: None)
+        await owners.release(UUID, 1)
+        held = await holder(redis)
+        assert held is not None
+        assert held.part == 2
+        await owners.release(UUID, 2)
         assert await holder(redis) is None
 
     with_redis(scenario)
