@@ -58,7 +58,8 @@ def steps(house: House, seed: int) -> Verdict:
     house.end("worker1", "worker2")
     for step in STEPS:
         batch += house.submit([BRIEF, FLEETING, luck.choice(PEOPLE)])
-        asked = f"{step}:{luck.randint(1, 2)}"
+        # One dispatch may claim all there is; every other step is passed for each call.
+        asked = f"{step}:{1 if step.startswith('claim') else luck.randint(1, 2)}"
         house.start(
             "worker1", command="celery -A tests.faults.pause_worker --quiet worker -n worker1@%h", FAULT_STEP=asked
         )
