@@ -13,7 +13,11 @@ const STATES = [
   ["stopped", "已停止"], ["expired", "已过期"], ["unknown", "结果未知"],
 ];
 const STEPS = {
-  created: "建立呼叫", dialing: "发起呼叫", answered: "接通", hangupRequested: "要求挂断", ended: "结束",
+  created: "任务创建", queued: "建立呼叫", dialing: "发起呼叫", answered: "接通", hangupRequested: "要求挂断", ended: "结束",
+  refused: "被拒绝", lost: "结果未知", unplaced: "未拨出", stopRequested: "要求停止", completed: "任务已完成",
+  not_connected: "任务未接通", failed: "任务失败", unknown: "结果未知", stopped: "任务已停止", expired: "任务已过期",
+  pending: "任务待拨打", retry_wait: "任务待重拨", in_call: "任务通话中", stopping: "任务停止中",
+  submit: "提交", stop: "停止", redial: "人工再拨", listen: "收听录音",
   mediaEnded: "通话流结束", cdr: "收到话单", closed: "记录完成", firstStart: "firstStart 事件",
   firstAnswer: "firstAnswer 事件",
 };
@@ -218,7 +222,7 @@ async function openCall(uuid) {
       ...call.dialogue.map((turn) => make("li", { class: turn.role }, turn.content))));
   }
   parts.push(make("h3", {}, "经过"), make("ul", { class: "steps" }, ...call.timeline.map((step) => make(
-    "li", { class: step.source }, make("time", {}, clock(step.at)), STEPS[step.event] || step.event,
+    "li", { class: step.source }, make("time", {}, clock(step.at)), STEPS[step.event] || step.event, step.actor ? `（${step.actor}）` : null,
   ))));
   if (call.batchId && view.tab === "tasks") {
     parts.push(make("h3"), make("button", { type: "button", onclick: () => openTask(call.batchId) }, "← 回到任务"));

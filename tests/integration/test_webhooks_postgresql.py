@@ -99,7 +99,7 @@ def test_stops_and_ends_at_once_are_written_once(open_office: Callable[[], Offic
     office = open_office()
     register(office, "http://127.0.0.1:9000/")
     batch_ids = office.tickets(300)
-    assert stop(office.house.engine, batch_ids, office.now) == []
+    assert stop(office.house.engine, batch_ids, office.now, "crm") == []
     with writing(office.house.engine) as connection:
         record_final(connection, [*batch_ids, *batch_ids], office.now)
     rows = deliveries(office)
