@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 
-NAMES = ("media", "bargein", "api", "workers")
+NAMES = ("media", "bargein", "api", "workers", "scale", "dispatch", "processes")
 
 
 def main() -> int:
