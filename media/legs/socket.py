@@ -71,7 +71,7 @@ class AudioConnection(ServerConnection):
             self._cut(self._rest + data if self._rest else data)
 
     def _cut(self, data: bytes) -> None:
-        """Takes the whole frames of ``data`` (RFC 6455, section 5.2), and keeps the rest."""
+        """Takes the whole frames of ``data`` (RFC 6455, section 5.2) and keeps the rest. Audio goes to the receiver."""
         at, end = 0, len(data)
         while end - at >= 2:
             size, mask = data[at + 1] ^ 0x80, at + 2
@@ -87,17 +87,13 @@ class AudioConnection(ServerConnection):
             stop = body + size
             if stop > end:
                 break
-            self._take(data[at], data, mask, body, stop, at)
+            receiver = self.receiver
+            if data[at] not in _DATA or receiver is None or self._fragments or self.protocol.state is not State.OPEN:
+                super().data_received(data[at:stop])
+            else:
+                receiver(apply_mask(data[body:stop], data[mask:body]))
             at = stop
-        self._rest = data[at:]
-
-    def _take(self, first: int, data: bytes, mask: int, body: int, stop: int, at: int) -> None:
-        """One whole frame: audio goes to the receiver, all else to the library."""
-        receiver = self.receiver
-        if first in _DATA and receiver is not None and self._fragments is None and self.protocol.state is State.OPEN:
-            receiver(apply_mask(data[body:stop], data[mask:body]))
-        else:
-            super().data_received(data[at:stop])
+        self._rest = data[at:] if at < end else b""
 
     def process_event(self, event: Event) -> None:
         """Called by the library with each frame that it has read: here, those of fragmented messages."""

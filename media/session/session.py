@@ -22,6 +22,7 @@ from media.session.listening import Listening
 from media.session.moments import Moments, iso
 from media.session.orders import Orders
 from media.session.ports import RecordingPort, SpeechPort
+from media.session.taping import Taping
 from media.session.timers import Timers
 from media.session.track import Track
 from media.session.transcript import Transcript
@@ -89,6 +90,7 @@ class Session:
         self.listening = Listening(
             self, equipment.hearing, equipment.speech, self.moments, self.timers, self.options, self._write_user
         )
+        self._taping = Taping(recording, self.listening.ears.ring)
         self._orders = Orders(self, equipment)
         self.playout = Playout(self.moments.epoch, RATE, delay_ms=leg.delay_ms)
         self.voice = Voice(self, leg, self.playout, self.moments, self.timers, self.options, self._orders.fallback)
@@ -154,8 +156,13 @@ class Session:
 
     def audio(self, pcm: bytes, now: float) -> None:
         """See LegHost."""
-        if not self.over:
-            self.recording.customer(self.listening.audio(pcm, now), pcm)
+        if self.over:
+            return
+        place = self.listening.audio(pcm, now)
+        if self.listening.muted:
+            self._taping.heard_apart(place, pcm)
+        else:
+            self._taping.heard(place, len(pcm) >> 1)
 
     def leg_ended(self, reason: str) -> None:
         """See LegHost."""
@@ -184,7 +191,7 @@ class Session:
                 if self.muted:
                     frames = [SILENT_FRAME] * len(frames)
                 self.leg.send(frames)
-                self.recording.ours(self.playout.taken_at, frames)
+                self._taping.said(self.playout.taken_at, frames)
 
     # --- the end ---
 
@@ -196,6 +203,7 @@ class Session:
         self.reason, self.initiator = reason, initiator
         try:
             self.voice.stop()
+            self._taping.flush()
             self.listening.stop()
         finally:  # a session that failed may fail here too: its call must not stay open, nor its place taken
             self._end_call(hang_up=hang_up)
@@ -284,7 +292,7 @@ class Session:
 
     def voice_flushed(self, start: int, end: int) -> None:
         """See VoiceHost."""
-        self.recording.erase_ours(start, end)
+        self._taping.erase(start, end)
 
     def voice_sounded(self, wait: float) -> None:
         """See VoiceHost."""

@@ -1,0 +1,80 @@
+"""The recording gets every sample once and at its place, whatever pieces it comes in."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from media.audio.ring import Ring
+from media.session.taping import PIECE, Taping
+from tests.media.twins import RecordingTwin
+
+
+def laid_out(pieces: list[tuple[int, bytes]], length: int) -> np.ndarray:  # type: ignore[type-arg]
+    """One channel as it was recorded."""
+    channel = np.zeros(length, np.int16)
+    for start, pcm in pieces:
+        samples = np.frombuffer(pcm, np.int16)
+        channel[start : start + len(samples)] = samples
+    return channel
+
+
+@given(st.lists(st.tuples(st.integers(1, 700), st.sampled_from([0, 0, 0, 1, 160, 9000]), st.booleans()), max_size=40))
+def test_the_customer_is_recorded_sample_by_sample(frames: list[tuple[int, int, bool]]) -> None:
+    ring, recording = Ring(), RecordingTwin()
+    taping = Taping(recording, ring)
+    expected: list[tuple[int, bytes]] = []
+    place = 0
+    for number, (samples, gap, apart) in enumerate(frames, 1):
+        place += gap
+        if gap == 9000:
+            ring.silence(9000)  # as the ears do for audio that does not come
+        pcm = number.to_bytes(2, "little") * samples
+        ring.write(bytes(len(pcm)) if apart else pcm)
+        if apart:
+            taping.heard_apart(place, pcm)
+        else:
+            taping.heard(place, samples)
+        expected.append((place, pcm))
+        place += samples
+    taping.flush()
+    assert (laid_out(recording.heard, place) == laid_out(expected, place)).all()
+    assert sum(len(pcm) for _, pcm in recording.heard) == sum(len(pcm) for _, pcm in expected)
+
+
+@given(st.lists(st.tuples(st.integers(1, 8), st.sampled_from([0, 0, 160, 5000])), max_size=40))
+def test_our_frames_are_recorded_in_pieces(bursts: list[tuple[int, int]]) -> None:
+    recording = RecordingTwin()
+    taping = Taping(recording, Ring())
+    expected: list[tuple[int, bytes]] = []
+    place = 0
+    for number, (count, gap) in enumerate(bursts, 1):
+        place += gap
+        frame = number.to_bytes(2, "little") * 160
+        taping.said(place, [memoryview(frame)] * count)
+        expected.append((place, frame * count))
+        place += 160 * count
+    taping.flush()
+    assert (laid_out(recording.said, place) == laid_out(expected, place)).all()
+
+
+def test_no_more_than_a_piece_waits() -> None:
+    ring, recording = Ring(), RecordingTwin()
+    taping = Taping(recording, ring)
+    for number in range(50):
+        ring.write(bytes(320))
+        taping.heard(number * 160, 160)
+        taping.said(number * 160, [memoryview(bytes(320))])
+        held = (number + 1) * 160
+        assert held - sum(len(pcm) // 2 for _, pcm in recording.heard) < PIECE
+        assert held - sum(len(pcm) // 2 for _, pcm in recording.said) < PIECE
+
+
+def test_what_is_erased_was_handed_over_before() -> None:
+    recording = RecordingTwin()
+    taping = Taping(recording, Ring())
+    taping.said(0, [memoryview(bytes(320))])
+    taping.erase(80, 160)
+    assert recording.said == [(0, bytes(320))]
+    assert recording.erased == [(80, 160)]
