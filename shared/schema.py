@@ -74,7 +74,7 @@ tasks = Table(
     Column("refusals", Integer, nullable=False, server_default="0"),
     Column("caller", String(24)),  # the number it was called from last: sticky over retries
     Column("zone", String(40)),  # the ticket's own time zone: its calling window is read there
-    Column("held_by", String(16)),  # the gate that put off its due_at (window, frequency), so that it can be undone
+    Column("held_by", String(16)),  # the gate that put off its due_at (window, frequency, paused): it can be undone
     sqlite_autoincrement=True,
 )
 Index("ix_tasks_ticket_no", tasks.c.ticket_no, tasks.c.created_at)
@@ -102,6 +102,9 @@ Index("ix_tasks_expires_at", tasks.c.expires_at, postgresql_where=text(_EXPIRING
 _UNSTOPPED = f"stop_requested_at IS NOT NULL AND {_one_of('state', WAITING_TASKS)}"
 Index("ix_tasks_unstopped", tasks.c.stop_requested_at, postgresql_where=text(_UNSTOPPED), sqlite_where=text(_UNSTOPPED))
 """Waiting tasks that somebody asked to stop while they had a call; next to none."""
+_HELD = f"held_by IS NOT NULL AND {_one_of('state', WAITING_TASKS)}"
+Index("ix_tasks_held", tasks.c.held_by, tasks.c.ticket_type, postgresql_where=text(_HELD), sqlite_where=text(_HELD))
+"""What a gate put off: a pause that ends finds its tasks by their type."""
 Index("ix_tasks_created_at", tasks.c.created_at)
 Index("ix_tasks_number", tasks.c.number)
 

@@ -45,10 +45,9 @@ _LAST_LOOK = select(
         )
     ).label("unheard"),
 )
+# Columns for the claim's query.
 SUPPRESSED = is_suppressed(tasks.c.number).label("suppressed")
-"""A column for the claim's query."""
-PAUSED = exists(select(pauses.c.ticket_type).where(pauses.c.ticket_type.in_(["", tasks.c.ticket_type])))
-"""Whether a row of ``tasks`` is paused, for queries that look for due ones."""
+PAUSED = exists(select(pauses.c.ticket_type).where(pauses.c.ticket_type.in_(["", tasks.c.ticket_type]))).label("paused")
 
 
 def first_look(held: Held) -> Candidate:
@@ -84,7 +83,7 @@ def last_look(connection: Connection, held: Held, cap: Cap, now: int) -> Candida
 
 
 def claimed(connection: Connection, rows: Sequence[Row[*tuple[Any, ...]]], cap: Cap, now: int) -> list[Candidate]:
-    """For each row of a claim, which has the columns expires_at, stop_requested_at, zone, number and SUPPRESSED."""
+    """For each row of a claim, which has the columns expires_at, stop_requested_at, zone, number, SUPPRESSED and PAUSED."""
     made = attempts(connection, {row.number for row in rows}, cap, now)
     return [
         Candidate(
@@ -92,6 +91,7 @@ def claimed(connection: Connection, rows: Sequence[Row[*tuple[Any, ...]]], cap: 
             stop_requested_at=row.stop_requested_at,
             zone=row.zone,
             suppressed=bool(row.suppressed),
+            paused=bool(row.paused),
             attempts=made.get(row.number, ()),
         )
         for row in rows

@@ -18,7 +18,7 @@ from shared.schema import calls, tasks
 from workers import callers, store
 from workers.candidates import PAUSED, SUPPRESSED, claimed
 from workers.gates import DO_NOT_CALL, Closed, Remedy
-from workers.holds import hold_tasks, hold_zone, stop_suppressed
+from workers.holds import hold_tasks, hold_type, hold_zone, release_resumed, stop_suppressed
 from workers.house import CONCURRENCY, House
 from workers.leases import rebuild_room
 from workers.room import Lease, RoomShut
@@ -29,6 +29,9 @@ ROUNDS = 20
 """Claims of one dispatch, so that it ends; it rings for another if there may be more."""
 LARGEST_MESSAGE = 8
 """Calls of one dial message: a message costs as much as half a dial, and several workers should share a claim."""
+
+ALL = ""
+"""The ticket type under which all are paused."""
 
 log = logging.getLogger(__name__)
 
@@ -44,20 +47,23 @@ def dispatch(house: House) -> None:
     """Starts calls while there is room and work."""
     if house.gates.closed():
         return
+    paused = release_resumed(house)
+    if ALL in paused:
+        return
     for _ in range(ROUNDS):
         match house.breaker.standing():
             case Standing.OPEN | Standing.TRYING:
                 return
             case Standing.HALF_OPEN:
-                _round(house, 1)
+                _round(house, paused, 1)
                 return
             case Standing.CLOSED:
-                if not _round(house, CLAIM):
+                if not _round(house, paused, CLAIM):
                     return
     house.bell.ring(DISPATCH)
 
 
-def _round(house: House, most: int) -> bool:
+def _round(house: House, paused: frozenset[str], most: int) -> bool:
     """One claim; whether another may find more."""
     now = house.clock.now_ms()
     with house.read() as connection:
@@ -66,8 +72,10 @@ def _round(house: House, most: int) -> bool:
     if not due:
         return False
     shut = {zone: until for zone in {row.zone for row in due} if (until := house.gates.window.reopens(zone, now))}
-    if shut:
-        return sum(hold_zone(house, zone, until, now) for zone, until in shut.items()) > 0
+    idle = {row.ticket_type for row in due} & paused
+    if shut or idle:
+        held = sum(hold_zone(house, zone, until, now) for zone, until in shut.items())
+        return held + sum(hold_type(house, ticket_type, now) for ticket_type in idle) > 0
     leases = _take(house, [row.caller for row in due], limits)
     if not leases:
         return False
@@ -102,14 +110,16 @@ def _take(house: House, known: Sequence[str | None], limits: Mapping[str, int]) 
 
 
 def is_due(now: int) -> ColumnElement[bool]:
-    """Waiting tasks whose time has come, that are not paused, and whose number has no live call."""
+    """Waiting tasks whose time has come, and whose number has no live call."""
     busy = exists().where(calls.c.number == tasks.c.number, store.LIVE_OUTBOUND)
-    return and_(store.WAITING, tasks.c.due_at <= now, ~busy, ~PAUSED)
+    return and_(store.WAITING, tasks.c.due_at <= now, ~busy)
 
 
 def due_tasks(connection: Connection, now: int, most: int) -> Sequence[Row[*tuple[Any, ...]]]:
-    """Of each of the first ``most`` due tasks the number it was called from last, if it was, and its own time zone."""
-    statement = select(tasks.c.caller, tasks.c.zone).where(is_due(now)).order_by(*_ORDER).limit(most)
+    """The first ``most`` due tasks: the number each was called from last, if it was, its own time zone, its type."""
+    statement = (
+        select(tasks.c.caller, tasks.c.zone, tasks.c.ticket_type).where(is_due(now)).order_by(*_ORDER).limit(most)
+    )
     return connection.execute(statement).all()
 
 
@@ -124,6 +134,7 @@ def claim_tasks(connection: Connection, house: House, leases: Sequence[Lease]) -
         *store.task_columns(),
         *(tasks.c[name] for name in ("number", "phone", "exten", "caller", "expires_at", "zone")),
         SUPPRESSED,
+        PAUSED,
     )
     rows = connection.execute(store.hold_tasks(statement.where(is_due(now)).order_by(*_ORDER).limit(len(usable)))).all()
     chosen: dict[str, Row[*tuple[Any, ...]]] = {}

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
 import pytest
-from sqlalchemy import func, insert, select
+from sqlalchemy import delete, func, insert, select
 
 from shared.database import reading, writing
-from shared.schema import do_not_call, tasks
+from shared.schema import do_not_call, pauses, tasks
+from shared.window import parse_hours
 from tests.workers.twins import START_MS, Office
 from workers.dispatch import dispatch
-from workers.holds import AT_ONCE, ROLLOUT_MS, hold_zone
+from workers.gates import Window
+from workers.holds import AT_ONCE, PAUSE_MS, ROLLOUT_MS, hold_zone
 from workers.room import LEASES_KEY
 from workers.sweep import sweep
 
+_ticket_numbers = itertools.count()
 SHANGHAI, BERLIN = ZoneInfo("Asia/Shanghai"), ZoneInfo("Europe/Berlin")  # it is 12:03:58 and 05:03:58
 
 
@@ -28,8 +32,9 @@ def tickets(office: Office, count: int, **values: object) -> None:
     """Many due tasks at once."""
     row = {"username": "张三", "ticket_type": "回访", "ticket_content": "", "digest": b"0" * 16, "state": "pending"}
     times = {"state_at": office.now, "created_at": office.now, "due_at": office.now}
+    first = next(_ticket_numbers) * 1_000_000
     rows = [
-        row | times | {"ticket_no": f"M{index}", "phone": f"{index:011}", "number": f"{index:011}"} | values
+        row | times | {"ticket_no": f"M{first + index}", "phone": f"{index:011}", "number": f"{index:011}"} | values
         for index in range(count)
     ]
     with writing(office.house.engine) as connection:
@@ -155,6 +160,49 @@ def test_a_wiped_redis_costs_one_more_look_in_a_process_that_begins(open_office:
     dispatch(again.house)
     assert (again.task(held).held_by, again.task(held).due_at) == ("window", at("2025-12-31T20:00"))
     assert again.calls() == []
+
+
+def pause(office: Office, *ticket_types: str) -> None:
+    with writing(office.house.engine) as connection:
+        connection.execute(delete(pauses))
+        if ticket_types:
+            connection.execute(insert(pauses), [{"ticket_type": name, "created_at": 0} for name in ticket_types])
+
+
+def test_paused_tasks_are_put_off_all_at_once_and_due_as_soon_as_their_own_pause_ends(office: Office) -> None:
+    tickets(office, 250)
+    tickets(office, 250, ticket_type="催收", state="retry_wait", zone="UTC")
+    other = office.ticket("13900000000", ticket_type="通知")
+    pause(office, "回访", "催收", "没有")
+    dispatch(office.house)
+    assert [call.batch_id for call in office.calls()] == [other]
+    assert due(office) == {(START_MS + PAUSE_MS, "paused"): 500, (None, None): 1}
+    pause(office, "回访")
+    office.house.gates.window = Window(parse_hours("20:00-21:00"), SHANGHAI)  # so that what is due is not dialled
+    dispatch(office.house)
+    assert due(office)[START_MS + PAUSE_MS, "paused"] == 250
+    assert due(office)[at("2025-12-31T20:00", ZoneInfo("UTC")), "window"] == 250
+
+
+def test_while_all_are_paused_nothing_is_written(office: Office) -> None:
+    tickets(office, 10)
+    pause(office, "", "回访")
+    dispatch(office.house)
+    assert due(office) == {(START_MS, None): 10}
+    pause(office)
+    dispatch(office.house)
+    assert len(office.calls()) == 10
+
+
+def test_a_pause_that_nobody_ends_holds_its_tasks_for_ever(office: Office) -> None:
+    tickets(office, 10)
+    pause(office, "回访")
+    dispatch(office.house)
+    office.advance(PAUSE_MS / 1000)
+    office.media()
+    sweep(office.house)
+    dispatch(office.house)
+    assert due(office) == {(START_MS + 2 * PAUSE_MS, "paused"): 10}
 
 
 def test_tasks_in_other_states_are_left_alone(office: Office) -> None:
