@@ -35,6 +35,9 @@ from shared.clock import Clock
 
 TICK = 0.02
 """Seconds between two ticks of the pacer."""
+NUDGE = TICK / 2
+"""A voice that began at a late tick may have its frames fall due just where ticks are: none at one, two at the next.
+Reckoned so much later they fall due in between."""
 SILENT_FRAME = memoryview(bytes(RATE // 50 * 2))
 
 log = logging.getLogger(__name__)
@@ -100,6 +103,8 @@ class Session:
         self._polite = self.timers.alarm(self._ending_soon)
         self._longest = self.timers.alarm(lambda: self.end("max_duration", "system"))
         self._ticked_at: float | None = None
+        self._nudge = 0.0
+        self._last_sent = 0
         self.muted = False
         """Whether what we say is silenced."""
 
@@ -186,7 +191,10 @@ class Session:
 
     def _send(self, now: float) -> None:
         if self.leg.ready:
-            frames = self.playout.take(now)
+            frames = self.playout.take(now + self._nudge)
+            if len(frames) == 2 and not self._last_sent:
+                self._nudge = NUDGE - self._nudge
+            self._last_sent = len(frames)
             if frames:
                 if self.muted:
                     frames = [SILENT_FRAME] * len(frames)

@@ -259,3 +259,16 @@ def test_a_recogniser_that_cannot_be_closed_keeps_neither_leg_nor_recording_open
         asyncio.run(scene.session.close())
     assert scene.leg.closed
     assert scene.recording.closed
+
+
+def test_frames_that_fall_due_where_ticks_are_are_moved_between_them() -> None:
+    scene = Scene()
+    scene.session.submit(Tts(text="一" * 100, play_id="a"))
+    scene.run(0.1)
+    counts: list[int] = []
+    for number in range(400):  # ticks come 9 to 11 ms off those at which the voice began: the worst place to be
+        scene.clock.advance(0.02 + (0.01 if number == 0 else 0.001 if number % 2 else -0.001))
+        before = len(scene.leg.sent)
+        scene.session.frames_due(scene.clock.monotonic())
+        counts.append(len(scene.leg.sent) - before)
+    assert set(counts[10:]) == {1}
