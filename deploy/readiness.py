@@ -85,7 +85,7 @@ def ping_workers(settings: Settings) -> list[str]:
     app = doorbell.open_sender(settings.redis_url)
     try:
         return [name for reply in app.control.ping(timeout=PING_SECONDS) or () for name in reply]
-    except (OperationalError, OSError):
+    except (OperationalError, OSError, redis.RedisError):  # the last: a pooled connection that Redis has closed
         return []
     finally:
         app.close()

@@ -214,7 +214,7 @@ def media_drained(house: House, seed: int) -> Verdict:
     wait_for(lambda: len(house.live(batch)) == 6, 60, "six people do not talk")
     leaving = [house.processes.pop(role) for role in ("media1", "media2")]
     house.start("media1", "media2")  # the new ones first, as docs/operations.md says
-    wait_for(house.ready, 60, "the new media processes do not come up")
+    wait_for(lambda: house.ready(media=4), 60, "the new media processes do not come up")
     for process in leaving:
         process.terminate()
     codes = [process.wait(90) for process in leaving]

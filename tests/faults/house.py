@@ -181,11 +181,12 @@ class House:
         self.start(role)
 
     def revive(self) -> None:
-        """Starts again what is dead, as a supervisor would."""
+        """Starts again what is dead, as a supervisor would. Returns once the house is whole."""
         for role in ("redis", *ROLES):
             process = self.processes.get(role)
             if process is None or process.poll() is not None:
                 self.start(role)
+        wait_for(self.ready, READY_WITHIN, "the house is not whole again")
 
     def redis_answers(self) -> bool:
         try:
@@ -193,13 +194,13 @@ class House:
         except redis.RedisError:
             return False
 
-    def ready(self) -> bool:
-        """API, both media processes and both workers can do their work."""
+    def ready(self, media: int = 2) -> bool:
+        """API, so many media processes and both workers can do their work."""
         try:
             beats = [beat for beat in heartbeats(self.settings) if not beat.draining]
         except redis.RedisError:
             return False
-        return answers(f"{self.api}/readyz") and len(beats) >= 2 and len(ping_workers(self.settings)) >= 2
+        return answers(f"{self.api}/readyz") and len(beats) >= media and len(ping_workers(self.settings)) >= 2
 
     # --- what people do ----------------------------------------------------------------------------------------------
 
