@@ -40,7 +40,8 @@ def open_engine(url: str, *, pool_size: int = POOL_SIZE, ping: bool = True) -> E
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
         return _open_sqlite(url)
-    options = f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c timezone=UTC"
+    # Compiling a statement takes ten milliseconds, and ours take one.
+    options = f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c timezone=UTC -c jit=off"
     return create_engine(
         parsed.set(drivername="postgresql+psycopg2"),
         pool_size=pool_size,

@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, exists, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from shared.breaker import Standing
@@ -110,9 +110,13 @@ def _take(house: House, known: Sequence[str | None], limits: Mapping[str, int]) 
 
 
 def is_due(now: int) -> ColumnElement[bool]:
-    """Waiting tasks whose time has come, and whose number has no live call."""
-    busy = exists().where(calls.c.number == tasks.c.number, store.LIVE_OUTBOUND)
-    return and_(store.WAITING, tasks.c.due_at <= now, ~busy)
+    """Waiting tasks whose time has come, and whose number has no live call.
+
+    Asked for each task by the index, with a LIMIT that keeps PostgreSQL from making a join of it: while it has no
+    statistics yet, after the first great batch, it would compare every due task with every live call.
+    """
+    busy = select(calls.c.uuid).where(calls.c.number == tasks.c.number, store.LIVE_OUTBOUND).limit(1)
+    return and_(store.WAITING, tasks.c.due_at <= now, busy.scalar_subquery().is_(None))
 
 
 def due_tasks(connection: Connection, now: int, most: int) -> Sequence[Row[*tuple[Any, ...]]]:
