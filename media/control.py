@@ -37,6 +37,14 @@ _encoder = msgspec.json.Encoder()
 _hints = msgspec.json.Decoder(bus.Hint)
 
 
+def _heed_cancellation() -> None:
+    """Raises CancelledError if this task was told to end: the client swallows that while it connects, and a task group
+    lets it go when one of its own fails at the same moment."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
 class Control:
     """This process's connection to the others."""
 
@@ -98,6 +106,7 @@ class Control:
                 if failures == 0 or self.connected:
                     log.warning("Redis is away; calls go on without hints", extra={"error": type(error).__name__})
             self.connected = False
+            _heed_cancellation()
             lasted = asyncio.get_running_loop().time() - began
             failures = 0 if lasted > RECONNECT_SECONDS[-1] else failures + 1
             await asyncio.sleep(RECONNECT_SECONDS[min(failures, len(RECONNECT_SECONDS)) - 1])
@@ -106,8 +115,7 @@ class Control:
         pubsub = self._client.pubsub(ignore_subscribe_messages=True)
         try:
             await pubsub.subscribe(self._own)  # a connection with no channel would have nothing to wait on
-            if (task := asyncio.current_task()) is not None and task.cancelling():
-                raise asyncio.CancelledError  # the client may swallow one while it connects
+            _heed_cancellation()
             self.connected = True
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._listen(pubsub))
