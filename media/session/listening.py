@@ -31,6 +31,9 @@ class ListeningHost(Protocol):
     def input_came(self) -> None:
         """The caller did something: spoke, was understood, pressed a key."""
 
+    def audio_missing(self) -> None:
+        """No audio has come for a while: silence was heard instead."""
+
     def caller_speaks(self) -> None:
         """Speech began; ``speaking`` was emitted."""
 
@@ -200,8 +203,10 @@ class Listening:
 
     def _check_audio(self) -> None:
         now = self._moments.now()
-        if self.ears.check(now) and self._recognising is not None:
-            self._recognising.pump()
+        if self.ears.check(now):
+            self._host.audio_missing()
+            if self._recognising is not None:
+                self._recognising.pump()
         self._check.set(now + CHECK_EVERY)
 
     def _arm_silence(self) -> None:

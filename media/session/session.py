@@ -320,6 +320,10 @@ class Session:
         """See ListeningHost."""
         self._wait_input.cancel()
 
+    def audio_missing(self) -> None:
+        """See ListeningHost. What came before is recorded before the ring forgets it."""
+        self._taping.flush()
+
     def caller_speaks(self) -> None:
         """See ListeningHost."""
         self.yielding.speech_started()

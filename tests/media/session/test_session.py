@@ -274,3 +274,15 @@ def test_frames_are_never_due_just_where_ticks_are(offset_ms: int) -> None:
         scene.session.frames_due(scene.clock.monotonic())
         counts.append(len(scene.leg.sent) - before)
     assert set(counts[10:]) == {1}
+
+
+def test_a_line_that_is_dead_for_long_costs_neither_the_call_nor_the_audio_before() -> None:
+    scene = Scene()
+    scene.run(0.5)
+    scene.session.audio(b"\x07\x07" * 160, scene.clock.monotonic())
+    scene.run(30, audio=False)
+    assert scene.recording.heard[-1][1].endswith(b"\x07\x07" * 160)
+    scene.session.audio(b"\x08\x08" * 160, scene.clock.monotonic())
+    scene.session.end("stopped", "system")
+    assert scene.recording.heard[-1][1] == b"\x08\x08" * 160
+    assert abs(scene.recording.heard[-1][0] - 30.5 * 8000) <= 1000
