@@ -124,11 +124,15 @@ def configure(settings: Settings, process: str, stream: TextIO | None = None) ->
 
 
 def configure_celery(settings: Settings, process: str) -> None:
-    """Has ``configure`` called where Celery would set up its own logging: once connected, Celery leaves the root alone."""
+    """Has ``configure`` called where Celery would set up its own logging: once connected, Celery leaves the root alone.
+
+    The latest call in a process counts.
+    """
 
     def set_up(**_: Any) -> None:
         configure(settings, process)
 
+    setup_logging.disconnect(dispatch_uid="waihu-logs")  # Celery keeps the first receiver of a uid
     setup_logging.connect(set_up, weak=False, dispatch_uid="waihu-logs")
 
 
