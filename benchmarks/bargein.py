@@ -40,6 +40,7 @@ from media.speech.ports import (
 )
 from media.turns import TurnRule
 from sandbox.voice.espeak import speak
+from tests.workers.twins import running_redis
 
 PHRASES = ("等一下，你先听我说。", "我想问一下，什么时候可以送到？", "不好意思，我现在有点忙。", "你们是哪个公司的？")
 ANSWERED = "好的，我知道了。"
@@ -173,8 +174,8 @@ async def run(callees: int, rounds: int) -> tuple[list[float], list[float], list
     options = SessionOptions(asr=TranscriptionOption(), tts=SynthesisOption(), barge_in=True, turns=TurnRule())
     ends: dict[str, list[float]] = {}
     cast = Cast(make=lambda port: Answerer(port, ends))
-    with tempfile.TemporaryDirectory() as directory:
-        _, server, _ = open_exchange(Path(directory), callees, cast, options, speech)
+    with tempfile.TemporaryDirectory() as directory, running_redis(Path(directory)) as redis_url:
+        _, server, _ = open_exchange(Path(directory), callees, cast, options, speech, redis_url)
         await server.start("127.0.0.1", 0)
         lines = [Callee(number, rounds) for number in range(callees)]
         await asyncio.gather(*(line.call(server.port) for line in lines))

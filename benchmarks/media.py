@@ -5,7 +5,8 @@
 Two servers in turn, each with all its threads on core 0, driven from core 1 by ``benchmarks.lines``:
 
 - *waihu*: the media process as it is: sockets, ears with the voice detector, recording of both sides to the disk,
-  blocks for a recogniser (which is a stand-in that answers nothing), the playout ledger, the pacer, a driver.
+  blocks for a recogniser (which is a stand-in that answers nothing), the playout ledger, the pacer, a driver, the
+  owner keys in a Redis on the other core.
 - *floor*: the ``websockets`` library on uvloop, frames decoded with msgspec, one ticker with twenty phases that sends
   each call a frame every 20 ms. No ears, no recording, no ledger.
 
@@ -32,7 +33,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import redis.asyncio
 import uvloop
 from websockets.asyncio.server import ServerConnection, broadcast, serve
 from websockets.exceptions import ConnectionClosed
@@ -64,6 +64,7 @@ from media.speech.ports import (
 from shared import bus, recordings
 from shared.clock import SystemClock
 from shared.phone.wire import decode_audio
+from tests.workers.twins import running_redis
 
 ROOT = Path(__file__).parents[1]
 SECONDS = 110
@@ -240,13 +241,17 @@ class Talker:
             self._port.say("一直说话", play_id="tape")
 
 
+_duties: list[asyncio.Task[None]] = []
+"""The loop itself holds tasks weakly."""
+
+
 def open_exchange(
-    root: Path, capacity: int, cast: Cast, options: SessionOptions, speech: Any
+    root: Path, capacity: int, cast: Cast, options: SessionOptions, speech: Any, redis_url: str
 ) -> tuple[Exchange, MediaServer, Pacer]:
     """The media process's own parts, with the stand-ins above at its ports; started."""
     loop = asyncio.get_running_loop()
     clock = SystemClock()
-    client = redis.asyncio.Redis(port=1)
+    client = bus.open_async_redis(redis_url)
     registry = Registry(capacity)
     recorder = Recorder(loop, root, lambda recording, error: None)
     recorder.start()
@@ -257,6 +262,8 @@ def open_exchange(
     briefings = KnownCalls()
     pacer = Pacer(loop, lambda sink, error: exchange.failed(sink, error))
     clips = HttpClips()
+    control = Control(client, briefings, "bench", lambda uuid, hint: None)
+    owners = Owners(client, "bench")
     exchange = Exchange(
         Plant(
             equipment=Equipment(clock=clock, soon=loop.call_soon, hearing=hearing, speech=speech, clips=clips),
@@ -264,8 +271,8 @@ def open_exchange(
             recorder=recorder,
             registry=registry,
             briefings=briefings,
-            control=Control(client, briefings, "bench", lambda uuid, hint: None),
-            owners=Owners(client, "bench"),
+            control=control,
+            owners=owners,
             bell=bell,
             phone=InstantPhone(),
             casting=cast,
@@ -275,14 +282,15 @@ def open_exchange(
     )
     door = PhoneDoor(exchange, clock.monotonic)
     pages = Pages(health=dict, ready=lambda: (True, {}), metrics=str)
+    _duties.extend([loop.create_task(control.run()), loop.create_task(owners.run())])
     return exchange, MediaServer(door, pages, ""), pacer
 
 
-async def serve_waihu(port: int, capacity: int, root: Path) -> None:
+async def serve_waihu(port: int, capacity: int, root: Path, redis_url: str) -> None:
     """For ever."""
     speech = InstantSpeech(_Recognizers(), Tape(), RecognitionOptions(), SynthesisOptions())
     options = SessionOptions(asr=TranscriptionOption(), tts=SynthesisOption(), barge_in=False)
-    _, server, _ = open_exchange(root, capacity, Cast(make=Talker), options, speech)
+    _, server, _ = open_exchange(root, capacity, Cast(make=Talker), options, speech, redis_url)
     await server.start("127.0.0.1", port)
     gc.collect()
     gc.freeze()
@@ -324,10 +332,10 @@ def resident(pid: int) -> int:
 
 
 @contextmanager
-def server(kind: Kind, calls: int, port: int, root: Path) -> Any:
+def server(kind: Kind, calls: int, port: int, root: Path, redis_url: str) -> Any:
     """A server process on core 0 that is ready."""
     command = [sys.executable, "-m", "benchmarks.media", "--serve", kind, "--port", str(port)]
-    command += ["--calls", str(calls), "--root", str(root)]
+    command += ["--calls", str(calls), "--root", str(root), "--redis", redis_url]
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}  # as media/__init__.py does, which here comes after numpy
     running = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, env=environment)
     try:
@@ -343,7 +351,11 @@ def server(kind: Kind, calls: int, port: int, root: Path) -> Any:
 def measure(kind: Kind, calls: int, seconds: float) -> Round:
     """One server, one generator, one window."""
     port = free_port()
-    with tempfile.TemporaryDirectory() as directory, server(kind, calls, port, Path(directory)) as running:
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        running_redis(Path(directory)) as redis_url,
+        server(kind, calls, port, Path(directory), redis_url) as running,
+    ):
         empty = resident(running.pid)
         command = [sys.executable, "-m", "benchmarks.lines", "--port", str(port), "--calls", str(calls)]
         command += ["--seconds", str(seconds), "--core", "1"]
@@ -397,15 +409,21 @@ def main() -> int:
     parser.add_argument("--serve", choices=["waihu", "floor"], help=argparse.SUPPRESS)
     parser.add_argument("--port", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--root", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--redis", help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.serve:
         os.sched_setaffinity(0, {0})
         capacity = asked.calls[0]
-        uvloop.run(serve_floor(asked.port) if asked.serve == "floor" else serve_waihu(asked.port, capacity, asked.root))
+        uvloop.run(
+            serve_floor(asked.port)
+            if asked.serve == "floor"
+            else serve_waihu(asked.port, capacity, asked.root, asked.redis)
+        )
         return 0
     if len(os.sched_getaffinity(0)) < 2:
         print("this benchmark needs two cores: one for the server, one for the generator", file=sys.stderr)
         return 1
+    os.sched_setaffinity(0, {1})  # with all that is started from here, but for the server
     seconds = 6.0 if asked.quick else 15.0
     kinds: tuple[Kind, ...] = ("floor", "waihu")
     rounds = [
