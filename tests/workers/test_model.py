@@ -10,7 +10,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -45,8 +45,6 @@ from workers.sweep import sweep
 
 MAX_CALLS = 3
 NUMBERS = [f"1380000000{index}" for index in range(4)]
-LONGEST_LIFE_SECONDS = 4_000
-"""Three attempts, each as long as ringing, unknown waiting and the longest call may last, and their delays."""
 
 
 class Killed(BaseException):
@@ -58,6 +56,15 @@ class DialerModel(RuleBasedStateMachine):
 
     empty_database: Path
     redis_url: str
+    environment: ClassVar = {
+        "max_calls": str(MAX_CALLS),
+        "callers": f"{CALLER}:concurrency=2,cps=50;0571000002:concurrency=2,cps=50",
+        "retry_no_answer": "20s",
+        "retry_refused": "20s",
+        "max_call_seconds": "120",
+    }
+    longest_life_seconds = 4_000
+    """Three attempts, each as long as ringing, unknown waiting and the longest call may last, and their delays."""
 
     @initialize()
     def open(self) -> None:
@@ -66,13 +73,6 @@ class DialerModel(RuleBasedStateMachine):
         shutil.copy(self.empty_database, database)
         self.clock = FakeClock(START_MS)
         self.phone = PhoneTwin()
-        environment = {
-            "max_calls": str(MAX_CALLS),
-            "callers": f"{CALLER}:concurrency=2,cps=50;0571000002:concurrency=2,cps=50",
-            "retry_no_answer": "20s",
-            "retry_refused": "20s",
-            "max_call_seconds": "120",
-        }
         self.offices = [
             Office(
                 self.directory,
@@ -80,7 +80,7 @@ class DialerModel(RuleBasedStateMachine):
                 self.redis_url,
                 clock=self.clock,
                 placer=self.phone,
-                **environment,
+                **self.environment,
             )
             for _ in range(2)
         ]
@@ -276,7 +276,7 @@ class DialerModel(RuleBasedStateMachine):
     def _let_time_pass(self) -> None:
         for raw in self.office.house.redis.keys("waihu:owner:*"):
             self.office.house.redis.delete(raw)  # media's keys end with media
-        for _ in range(LONGEST_LIFE_SECONDS // 20):
+        for _ in range(self.longest_life_seconds // 20):
             with reading(self.office.house.engine) as connection:
                 open_calls = connection.execute(select(func.count()).where(calls.c.closed_at.is_(None))).scalar_one()
             if not open_calls and all(self.office.task(one).state in FINAL_TASKS for one in self.batch_ids):
