@@ -54,6 +54,7 @@ class TaskDetailSchema(TaskSchema):
     stateAt = text("进入该状态的时间，ISO 8601")
     createdAt = text("ISO 8601")
     dueAt = text("下次可以拨打的时间", allow_none=True)
+    heldBy = text("为何推迟到 dueAt：window、frequency 或 paused；没有推迟为 null", allow_none=True)
     stopRequestedAt = text("要求停止的时间", allow_none=True)
     finalAt = text("结束时间", allow_none=True)
     attempts = integer("已用的拨打次数")
@@ -162,6 +163,7 @@ _TASK_EXAMPLE: dict[str, Any] = {
     "stateAt": "2026-01-05T10:00:47.020+08:00",
     "createdAt": "2026-01-05T10:00:00.000+08:00",
     "dueAt": None,
+    "heldBy": None,
     "stopRequestedAt": None,
     "finalAt": "2026-01-05T10:00:47.020+08:00",
     "attempts": 1,

@@ -18,6 +18,7 @@ from api.routes import Route
 from api.task_list import LAST_PAGE, LONGEST_PAGE
 from shared import audit
 from shared.database import reading
+from shared.lifecycle import WAITING_TASKS
 from shared.moments import iso
 from shared.rows import record_row, task_row
 from shared.schema import audit as audit_trail
@@ -105,6 +106,7 @@ def _task(row: RowMapping, at: House) -> dict[str, Any]:
         "stateAt": iso(row["state_at"], zone),
         "createdAt": iso(row["created_at"], zone),
         "dueAt": iso(row["due_at"], zone),
+        "heldBy": row["held_by"] if row["state"] in WAITING_TASKS else None,
         "stopRequestedAt": iso(row["stop_requested_at"], zone),
         "finalAt": iso(row["final_at"], zone),
         "attempts": row["attempts"],

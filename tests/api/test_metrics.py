@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from fakeredis import TcpFakeServer
 from flask import Flask
 from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
@@ -14,7 +15,8 @@ from shared.clock import FakeClock
 from shared.database import open_engine, writing
 from shared.lifecycle import CallState, TaskState
 from shared.outbox import TASK_FINISHED, row
-from shared.schema import phone_events, webhook_deliveries, webhook_endpoints
+from shared.schema import caller_rests, pauses, phone_events, webhook_deliveries, webhook_endpoints
+from tests.api.servers import serving
 
 
 def scrape(client: FlaskClient) -> dict[tuple[str, str], float]:
@@ -48,6 +50,26 @@ def test_tasks_calls_and_events_are_counted_with_the_age_of_the_oldest(
     assert seen["waihu_call_oldest_seconds", "answered"] == 30
     assert seen["waihu_phone_events_unapplied", ""] == 1
     assert seen["waihu_phone_events_oldest_seconds", ""] == 1.5
+
+
+def test_how_the_dial_gate_stands_is_measured(make_app: Callable[..., Flask], engine: Engine, clock: FakeClock) -> None:
+    with serving(TcpFakeServer(("127.0.0.1", 0))) as port:
+        app = make_app(redis_url=f"redis://127.0.0.1:{port}/0")
+        assert scrape(app.test_client())["waihu_dial_gate_open", ""] == 1
+        with writing(engine) as connection:
+            connection.execute(insert(pauses), [{"ticket_type": name, "created_at": 0} for name in ("", "催收")])
+            rest = {"caller": "057128167421", "until": clock.now_ms() + 1, "reason": "", "created_at": 0}
+            connection.execute(insert(caller_rests).values(rest))
+        seen = scrape(app.test_client())
+    gauges = {name: seen[name, ""] for name in ("waihu_dial_gate_open", "waihu_paused", "waihu_callers_resting")}
+    assert gauges == {"waihu_dial_gate_open": 0, "waihu_paused": 2, "waihu_callers_resting": 1}
+    assert (seen["waihu_breaker", "closed"], seen["waihu_breaker", "open"]) == (1, 0)
+
+
+def test_without_redis_everything_else_is_measured(make_app: Callable[..., Flask], closed_port: int) -> None:
+    seen = scrape(make_app(redis_url=f"redis://127.0.0.1:{closed_port}/0").test_client())
+    assert ("waihu_dial_gate_open", "") not in seen
+    assert seen["waihu_tasks", "pending"] == 0
 
 
 def test_webhooks_that_wait_or_were_given_up_are_counted(client: FlaskClient, engine: Engine, clock: FakeClock) -> None:

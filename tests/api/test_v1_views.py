@@ -59,6 +59,14 @@ def test_a_task_comes_with_its_calls(client: FlaskClient, talk: tuple[int, str])
     assert [(call["uuid"] == uuid, call["callId"]) for call in body["calls"]] == [(True, CALL_ID), (False, "")]
 
 
+@pytest.mark.parametrize(("state", "shown"), [("pending", "window"), ("stopped", None)])
+def test_a_task_that_waits_says_which_gate_put_it_off(
+    client: FlaskClient, add_task: Any, state: str, shown: str | None
+) -> None:
+    batch_id = add_task(ticket_no="T10", state=state, held_by="window")
+    assert client.get(f"/api/v1/tasks/{batch_id}").json["heldBy"] == shown
+
+
 def test_a_call_comes_with_dialogue_tags_and_timeline_by_either_id(client: FlaskClient, talk: tuple[int, str]) -> None:
     batch_id, uuid = talk
     body = client.get(f"/api/v1/calls/{uuid}").json
