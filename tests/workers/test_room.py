@@ -107,6 +107,15 @@ def test_wanted_numbers_go_first_and_without_spread_alone(client: redis.Redis) -
     assert room.take(uuids(3, 20), {}, 100, spread=False) == []
 
 
+def test_a_number_may_be_given_less_than_it_has_room_for(client: redis.Redis) -> None:
+    room = opened(client)
+    taken = room.take(uuids(9), {A.number: 3}, 100, most={A.number: 1, B.number: 2})
+    assert Counter(lease.caller for lease in taken) == {A.number: 1, B.number: 2}
+    assert room.take(uuids(9, 10), {A.number: 3}, 100, most={A.number: 0, B.number: 0}) == []
+    rest = room.take(uuids(9, 20), {}, 100, most={A.number: 9})
+    assert Counter(lease.caller for lease in rest) == {A.number: 2, B.number: 3}
+
+
 def test_a_lease_expires_unless_it_is_renewed(client: redis.Redis) -> None:
     clock = FakeClock()
     room = opened(client, clock=clock)
