@@ -13,7 +13,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, and_, func, or_, select
+from sqlalchemy import BigInteger, Connection, and_, bindparam, func, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from shared.answer_rate import HealthRule, Slump, judge
@@ -34,6 +34,8 @@ JUDGED_EVERY_MS = 30_000
 log = logging.getLogger(__name__)
 
 
+_RESTING = select(caller_rests.c.caller).where(caller_rests.c.until > bindparam("now", type_=BigInteger))
+
 # --- calls a day -----------------------------------------------------------------------------------------------------
 
 
@@ -42,7 +44,7 @@ def openings(connection: Connection, callers: Sequence[Caller], zone: ZoneInfo, 
     daily = {caller.number: caller.daily for caller in callers if caller.daily}
     made = made_today(connection, daily, zone, now)
     left = {number: max(0, most - made[number]) for number, most in daily.items()}
-    resting = connection.execute(select(caller_rests.c.caller).where(caller_rests.c.until > now)).scalars()
+    resting = connection.execute(_RESTING, {"now": now}).scalars()
     return left | dict.fromkeys(resting, 0)
 
 

@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, select, update
+from sqlalchemy import BigInteger, Connection, Integer, Row, and_, bindparam, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from shared.breaker import Standing
@@ -47,19 +47,18 @@ def dispatch(house: House) -> None:
     """Starts calls while there is room and work."""
     if house.gates.closed():
         return
+    standing = house.breaker.standing()
+    if standing in (Standing.OPEN, Standing.TRYING):
+        return
     paused = release_resumed(house)
     if ALL in paused:
         return
+    if standing is Standing.HALF_OPEN:
+        _round(house, paused, 1)
+        return
     for _ in range(ROUNDS):
-        match house.breaker.standing():
-            case Standing.OPEN | Standing.TRYING:
-                return
-            case Standing.HALF_OPEN:
-                _round(house, paused, 1)
-                return
-            case Standing.CLOSED:
-                if not _round(house, paused, CLAIM):
-                    return
+        if not _round(house, paused, CLAIM):
+            return
     house.bell.ring(DISPATCH)
 
 
@@ -109,38 +108,38 @@ def _take(house: House, known: Sequence[str | None], limits: Mapping[str, int]) 
         return house.room.take(uuids, wanted, house.room.media_places(now), most=limits)
 
 
-def is_due(now: int) -> ColumnElement[bool]:
-    """Waiting tasks whose time has come, and whose number has no live call.
-
-    Asked for each task by the index, with a LIMIT that keeps PostgreSQL from making a join of it: while it has no
-    statistics yet, after the first great batch, it would compare every due task with every live call.
-    """
-    busy = select(calls.c.uuid).where(calls.c.number == tasks.c.number, store.LIVE_OUTBOUND).limit(1)
-    return and_(store.WAITING, tasks.c.due_at <= now, busy.scalar_subquery().is_(None))
+_now, _most = bindparam("now", type_=BigInteger), bindparam("most", type_=Integer)
+_BUSY = select(calls.c.uuid).where(calls.c.number == tasks.c.number, store.LIVE_OUTBOUND).limit(1).scalar_subquery()
+"""Asked for each task by the index, with a LIMIT that keeps PostgreSQL from making a join of it: while it has no
+statistics yet, after the first great batch, it would compare every due task with every live call."""
+_IS_DUE = and_(store.WAITING, tasks.c.due_at <= _now, _BUSY.is_(None))
+_ORDER = (tasks.c.priority.desc(), tasks.c.due_at, tasks.c.batch_id)
+# Statements are made once: to make one anew costs five times what it costs to send it.
+_DUE = select(tasks.c.caller, tasks.c.zone, tasks.c.ticket_type).where(_IS_DUE).order_by(*_ORDER).limit(_most)
+_CLAIM = store.hold_tasks(
+    select(
+        *store.task_columns(),
+        *(tasks.c[name] for name in ("number", "phone", "exten", "caller", "expires_at", "zone")),
+        SUPPRESSED,
+        PAUSED,
+    )
+    .where(_IS_DUE)
+    .order_by(*_ORDER)
+    .limit(_most)
+)
 
 
 def due_tasks(connection: Connection, now: int, most: int) -> Sequence[Row[*tuple[Any, ...]]]:
-    """The first ``most`` due tasks: the number each was called from last, if it was, its own time zone, its type."""
-    statement = (
-        select(tasks.c.caller, tasks.c.zone, tasks.c.ticket_type).where(is_due(now)).order_by(*_ORDER).limit(most)
-    )
-    return connection.execute(statement).all()
-
-
-_ORDER = (tasks.c.priority.desc(), tasks.c.due_at, tasks.c.batch_id)
+    """The first ``most`` tasks whose time has come and whose number has no live call: the number each was called from
+    last, if it was, its own time zone, its type."""
+    return connection.execute(_DUE, {"now": now, "most": most}).all()
 
 
 def claim_tasks(connection: Connection, house: House, leases: Sequence[Lease]) -> Claim:
     """Claims due tasks, at most one a lease and one a number, and writes their calls, all in this transaction."""
     now = house.clock.now_ms()
     usable = callers.within_daily(connection, house.settings.callers, leases, house.settings.timezone, now)
-    statement = select(
-        *store.task_columns(),
-        *(tasks.c[name] for name in ("number", "phone", "exten", "caller", "expires_at", "zone")),
-        SUPPRESSED,
-        PAUSED,
-    )
-    rows = connection.execute(store.hold_tasks(statement.where(is_due(now)).order_by(*_ORDER).limit(len(usable)))).all()
+    rows = connection.execute(_CLAIM, {"now": now, "most": len(usable)}).all()
     chosen: dict[str, Row[*tuple[Any, ...]]] = {}
     refused: list[tuple[Task, Closed]] = []
     for row, candidate in zip(rows, claimed(connection, rows, house.gate_config.cap, now), strict=True):
