@@ -24,7 +24,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "deploy": ("deploy", "api", "workers", "media", "shared", "sandbox"),
 }
 PURE = (
-    "shared/lifecycle.py",
+    "shared/lifecycle",
     "shared/phone/wire.py",
     "shared/numbers.py",
     "shared/window.py",

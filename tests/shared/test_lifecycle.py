@@ -332,7 +332,7 @@ def histories(draw: st.DrawFn) -> tuple[Call, list[life.Fact]]:
 
 
 def invariants_hold(before: Call, call: Call, effects: Effects) -> None:
-    assert life._RANK[call.state] >= life._RANK[before.state]
+    assert life.RANK[call.state] >= life.RANK[before.state]
     if not before.live:
         assert call.state is before.state
         assert not effects.free_room

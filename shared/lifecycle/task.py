@@ -1,0 +1,89 @@
+"""The lifecycle of a task: what its calls, a stop and its own deadline make of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import assert_never
+
+from shared.lifecycle.call import Call
+from shared.lifecycle.effects import Outcome
+from shared.lifecycle.policy import UNPLACED_WAIT_MS, Policy
+from shared.lifecycle.states import FINAL_TASKS, WAITING_TASKS, CallState, TaskState
+
+
+@dataclass(frozen=True)
+class Task:
+    """The columns of a ``tasks`` row that the lifecycle reads and writes."""
+
+    batch_id: int
+    state: TaskState = TaskState.PENDING
+    stop_requested_at: int | None = None
+    connected: bool | None = None
+    due_at: int | None = None
+    final_at: int | None = None
+    attempts: int = 0
+    no_answers: int = 0
+    refusals: int = 0
+
+
+def follow(task: Task, call: Call) -> Task:
+    """The task while its call lives: dialing, in call, or stopping once a stop was asked."""
+    if task.state in FINAL_TASKS or not call.live:
+        return task
+    if task.stop_requested_at is not None:
+        return replace(task, state=TaskState.STOPPING)
+    states = {CallState.QUEUED: TaskState.QUEUED, CallState.ANSWERED: TaskState.IN_CALL}
+    return replace(task, state=states.get(call.state, TaskState.DIALING))
+
+
+def settle(task: Task, outcome: Outcome, at: int, policy: Policy) -> Task:
+    """The task after an attempt came out so: final, waiting for a retry, or due again. Final tasks stay as they are."""
+    if task.state in FINAL_TASKS:
+        return task
+    spent = replace(
+        task,
+        attempts=task.attempts + (outcome is not Outcome.UNPLACED),
+        no_answers=task.no_answers + (outcome is Outcome.NO_ANSWER),
+        refusals=task.refusals + (outcome is Outcome.REFUSED),
+    )
+    connected = {Outcome.ANSWERED: True, Outcome.LOST: None}.get(outcome, False)
+    if spent.stop_requested_at is not None:
+        return _final(spent, TaskState.STOPPED, connected, at)
+    match outcome:
+        case Outcome.ANSWERED:
+            return _final(spent, TaskState.COMPLETED, True, at)
+        case Outcome.UNPLACED:
+            return replace(spent, state=TaskState.PENDING, due_at=at + UNPLACED_WAIT_MS)
+        case Outcome.NO_ANSWER:
+            return _retry(spent, policy.retry_no_answer_ms, spent.no_answers, TaskState.NOT_CONNECTED, False, at)
+        case Outcome.REFUSED:
+            return _retry(spent, policy.retry_refused_ms, spent.refusals, TaskState.FAILED, False, at)
+        case Outcome.LOST:
+            return _retry(spent, policy.retry_unknown_ms, spent.attempts, TaskState.UNKNOWN, None, at)
+        case _:
+            assert_never(outcome)
+
+
+def stopped(task: Task, at: int) -> Task:
+    """The task once a stop is asked for: final if nothing of it lives, else stopping. Final tasks stay as they are."""
+    if task.state in FINAL_TASKS:
+        return task
+    asked = replace(task, stop_requested_at=task.stop_requested_at or at)
+    if asked.state in WAITING_TASKS:
+        return _final(asked, TaskState.STOPPED, False, at)
+    return replace(asked, state=TaskState.STOPPING)
+
+
+def expired(task: Task, at: int) -> Task:
+    """A waiting task whose ``expiresAt`` has passed; any other stays as it is."""
+    return _final(task, TaskState.EXPIRED, False, at) if task.state in WAITING_TASKS else task
+
+
+def _retry(task: Task, delays: tuple[int, ...], used: int, end: TaskState, connected: bool | None, at: int) -> Task:
+    if used > len(delays):
+        return _final(task, end, connected, at)
+    return replace(task, state=TaskState.RETRY_WAIT, due_at=at + delays[used - 1])
+
+
+def _final(task: Task, state: TaskState, connected: bool | None, at: int) -> Task:
+    return replace(task, state=state, connected=connected, final_at=at, due_at=None)
