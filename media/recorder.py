@@ -128,8 +128,8 @@ class Recording:
         if end > start:
             self.ours(start, (bytes((end - start) * 2),))
 
-    def line(self, encoded: bytes) -> None:
-        """Appends one transcript line (with its newline) and wakes the thread to write it."""
+    def line(self, encoded: bytes, *, hurry: bool = True) -> None:
+        """Appends one transcript line (with its newline), and wakes the thread to write it if there is ``hurry``."""
         if self._closed is not None:
             return
         if self._lines_in - self._lines_out + len(encoded) > BACKLOG_BYTES:
@@ -138,7 +138,8 @@ class Recording:
             return
         self._lines_in += len(encoded)
         self._lines.append(encoded)
-        self._desk.wake()
+        if hurry:
+            self._desk.wake()
 
     async def close(self) -> Closed:
         """Writes all that is left and returns when it is on the disk; what the disk refused was reported by then.

@@ -8,6 +8,7 @@ audio; the answer is always rounded down, to whole words that have ended.
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
@@ -27,11 +28,6 @@ _LETTER = 0.35
 def words(text: str) -> list[tuple[int, int]]:
     """Where each word of ``text`` begins and ends."""
     return [match.span() for match in _WORD.finditer(text)]
-
-
-def words_within(text: str, characters: int) -> int:
-    """How many words end within the first ``characters``: the index of the word that was not (wholly) heard."""
-    return sum(1 for _, end in words(text) if end <= characters)
 
 
 def sentence_ends(text: str) -> list[int]:
@@ -72,12 +68,21 @@ class Mark:
     start: int
     end: int | None = None
     offsets: list[WordOffset] = field(default_factory=list)
+    _weighed: str = ""
+    _weights: list[float] = field(default_factory=lambda: [0.0])
+    """``_weights(_weighed)``: a live text is asked about every second, and grows seldom."""
+
+    def weights(self) -> list[float]:
+        """As ``_weights`` of its text."""
+        if self._weighed != self.text:
+            self._weighed, self._weights = self.text, _weights(self.text)
+        return self._weights
 
     def span(self, appended: int, rate: int) -> int:
         """Samples that the text takes: all of them if they have come, else the greater of what came and a guess."""
         if self.end is not None:
             return self.end - self.start
-        return max(appended - self.start, int(_weights(self.text)[-1] * UNIT_S * rate))
+        return max(appended - self.start, int(self.weights()[-1] * UNIT_S * rate))
 
     def text_spoken(self, appended: int, rate: int) -> str:
         """The whole words that the audio so far can have spoken, if it is never completed."""
@@ -91,12 +96,10 @@ class Mark:
         done, begun = (told[-1].text_end, told[-1].end) if told else (0, 0)
         if len(told) < len(self.offsets):
             return done
-        weights = _weights(self.text)
+        weights = self.weights()
         rest = weights[-1] - weights[done]
         reached = weights[done] + rest * (sample - begun) / max(1, span - begun) + 1e-9
-        while done < len(self.text) and weights[done + 1] <= reached:
-            done += 1
-        return done
+        return max(done, bisect_right(weights, reached, lo=done) - 1)
 
     def sample_at(self, character: int, span: int) -> int:
         """Where ``character`` begins to sound, in samples from the mark's beginning."""
@@ -105,7 +108,7 @@ class Mark:
         for word in self.offsets:
             if word.text_end >= character:
                 return min(span, word.end if word.text_end == character else word.start)
-        weights = _weights(self.text)
+        weights = self.weights()
         done, begun = (self.offsets[-1].text_end, self.offsets[-1].end) if self.offsets else (0, 0)
         rest = max(weights[-1] - weights[done], 1e-9)
         return min(span, begun + int((weights[character] - weights[done]) / rest * (span - begun)))
@@ -133,14 +136,16 @@ def heard_text(marks: Sequence[Mark], heard: int, appended: int, rate: int) -> H
 
 
 def _whole_words(text: str, characters: int) -> HeardText:
-    """Gives up the word that was broken off; a mark that closes the last heard word stays with it."""
+    """Its first ``characters`` without the word that was broken off; a mark that closes the last heard word stays with it."""
     if characters >= len(text):
         return HeardText(text, len(words(text)))
-    whole = words_within(text, characters)
-    if not whole:
-        return HeardText("", 0)
-    begun = next((start for start, end in words(text) if start < characters < end), None)
-    return HeardText(text[: characters if begun is None else begun].rstrip(), whole)
+    whole, heard_to = 0, characters
+    for match in _WORD.finditer(text):
+        if match.end() > characters:
+            heard_to = min(characters, match.start())
+            break
+        whole += 1
+    return HeardText(text[:heard_to].rstrip() if whole else "", whole)
 
 
 def next_sentence_end(marks: Sequence[Mark], sample: int, appended: int, rate: int) -> int | None:

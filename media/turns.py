@@ -87,6 +87,11 @@ class TurnDetector:
         """What was said so far."""
         return _join(self._final, self._partial)
 
+    @property
+    def started(self) -> float | None:
+        """When the turn that is not over began; None if nobody has spoken."""
+        return self._started
+
     def speech_started(self, now: float) -> None:
         """VAD onset; ``now`` may be the moment it really was."""
         self._speaking = True

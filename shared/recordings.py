@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
@@ -101,13 +101,18 @@ class Begin(msgspec.Struct, frozen=True, tag="begin", kw_only=True):
 
 
 class Turn(msgspec.Struct, frozen=True, tag="turn", kw_only=True):
-    """One turn as it was heard. ``start`` and ``end``: milliseconds since 1970. ``cut``: interrupted there."""
+    """One turn as it was heard. ``start`` and ``end``: milliseconds since 1970. ``cut``: interrupted there.
+
+    ``so_far``: it went on when this was written. A later line of the same role and ``start`` takes its place (``turns``),
+    if its writer lived to write one; without content that says that nothing of it was heard after all.
+    """
 
     role: Literal["assistant", "user"]
     content: str
     start: int
     end: int
     cut: bool = False
+    so_far: bool = False
 
 
 class Tag(msgspec.Struct, frozen=True, tag="tag", kw_only=True):
@@ -135,6 +140,20 @@ _decoder = msgspec.json.Decoder(Line)
 def encode_line(line: Line) -> bytes:
     """One line of a transcript, with its newline."""
     return _encoder.encode(line) + b"\n"
+
+
+def turns(lines: Iterable[Line]) -> list[Turn]:
+    """The turns in one part's lines, each once; of one that went on when the part broke off, what it was so far."""
+    found: list[Turn] = []
+    going: dict[tuple[str, int], int] = {}
+    for line in lines:
+        if not isinstance(line, Turn):
+            continue
+        place = going.pop((line.role, line.start), len(found))
+        found[place : place + 1] = [line]
+        if line.so_far:
+            going[line.role, line.start] = place
+    return [turn for turn in found if turn.content]
 
 
 def read_lines(path: Path) -> Iterator[Line]:

@@ -92,7 +92,7 @@ def audio_flows(house: House, call: Call) -> bool:
 
 def dialogue_of(parts: Sequence[Part]) -> list[dict[str, str]]:
     """Every heard turn, in the order of time (callcenter-api, ``dialogue``)."""
-    turns = [line for part in parts for line in part.lines if isinstance(line, recordings.Turn)]
+    turns = [turn for part in parts for turn in recordings.turns(part.lines)]
     turns.sort(key=lambda turn: turn.start)
     return [{"role": turn.role, "content": turn.content} for turn in turns]
 

@@ -23,8 +23,8 @@ class RecordingPort(Protocol):
     def erase_ours(self, start: int, end: int) -> None:
         """What was sent and flushed before it was heard."""
 
-    def line(self, encoded: bytes) -> None:
-        """One transcript line, with its newline."""
+    def line(self, encoded: bytes, *, hurry: bool = True) -> None:
+        """One transcript line, with its newline. Without ``hurry`` it may wait for the recorder's next look."""
 
     async def close(self) -> Closed:
         """Returns when all of it is on the disk."""

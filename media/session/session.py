@@ -25,7 +25,7 @@ from media.session.ports import RecordingPort, SpeechPort
 from media.session.taping import Taping
 from media.session.timers import Timers
 from media.session.track import Track
-from media.session.transcript import Transcript
+from media.session.transcript import SO_FAR_S, Transcript
 from media.session.voice import Voice
 from media.session.yielding import Yielding
 from media.turns import Turn
@@ -101,6 +101,7 @@ class Session:
         self._wait_input = self.timers.alarm(self._nobody_spoke)
         self._waiting_since = 0
         self._polite = self.timers.alarm(self._ending_soon)
+        self._so_far = self.timers.alarm(self._write_so_far)
         self._longest = self.timers.alarm(lambda: self.end("max_duration", "system"))
         self._ticked_at: float | None = None
         self._nudge = 0.0
@@ -114,6 +115,7 @@ class Session:
         self.transcript.begin(self.moments.epoch_ms, call_id or self.id, self.recording.part)
         self._longest.set(self.moments.epoch + self.options.longest)
         self._polite.set(self.moments.epoch + max(0.0, self.options.longest - self.options.polite))
+        self._so_far.set(self.moments.epoch + SO_FAR_S)
         self._orders.prepare()
         self.emit(events.Answer(timestamp=self.moments.now_ms(), track_id=self.options.caller_track, sdp=""))
         self.listening.start()
@@ -372,6 +374,15 @@ class Session:
                 extra={"ending": int(self.options.polite)},
             )
         )
+
+    def _write_so_far(self) -> None:
+        """A process that dies says nothing any more: what is known now is written now."""
+        now = self.moments.now()
+        if (ours := self.voice.so_far(now)) is not None:
+            self.transcript.so_far("assistant", *ours, self.moments.ms_of(now))
+        for text, began, ended in self.listening.words.unwritten(now):
+            self.transcript.so_far("user", text, self.moments.ms_of(began), self.moments.ms_of(ended))
+        self._so_far.set(now + SO_FAR_S)
 
     def _write_user(self, text: str, began: float, ended: float) -> None:
         self.transcript.user(text, self.moments.ms_of(began), self.moments.ms_of(ended))

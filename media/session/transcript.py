@@ -3,22 +3,35 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from typing import Literal, Protocol
 
 from shared import recordings
 
 MAX_TURNS = 5_000
 """A turn takes a second at least, and no call lasts more than an hour; more than this is a driver that runs wild."""
 
+SO_FAR_S = 0.8
+"""How often the turns that go on are written as far as they have come. With the recorder's look for lines that do not
+hurry (0.1 s) and a tick, a process that dies loses less than a second of them."""
+
 log = logging.getLogger(__name__)
+
+
+class LineWriter(Protocol):
+    """Where lines go: media.recorder.Recording.line."""
+
+    def __call__(self, encoded: bytes, *, hurry: bool = True) -> None:
+        """Appends one line, with its newline. Without ``hurry`` it may wait for the recorder's next look."""
 
 
 class Transcript:
     """Hands each line to the recording at once, and keeps the turns for the driver."""
 
-    def __init__(self, write: Callable[[bytes], None]) -> None:
+    def __init__(self, write: LineWriter) -> None:
         self.turns: list[recordings.Turn] = []
         self._write = write
+        self._so_far: dict[tuple[str, int], str] = {}
+        """What was written of turns that go on, by role and beginning."""
         self._ended = False
 
     def begin(self, at: int, call_id: str, part: int) -> None:
@@ -33,6 +46,15 @@ class Transcript:
         """What the customer said; a turn without words leaves no line."""
         self._turn(recordings.Turn(role="user", content=content.strip(), start=start, end=end))
 
+    def so_far(self, role: Literal["assistant", "user"], content: str, start: int, end: int) -> None:
+        """What was heard until now of a turn that goes on, in case this process dies before its end."""
+        content = content.strip()
+        if self._ended or not content or self._so_far.get((role, start)) == content:
+            return
+        self._so_far[role, start] = content
+        turn = recordings.Turn(role=role, content=content, start=start, end=end, so_far=True)
+        self._write(recordings.encode_line(turn), hurry=False)
+
     def tag(self, at: int, name: str, value: str) -> None:
         """An outcome."""
         if not self._ended:
@@ -45,7 +67,11 @@ class Transcript:
             self._write(recordings.encode_line(recordings.End(at=at, reason=reason, initiator=initiator)))
 
     def _turn(self, turn: recordings.Turn) -> None:
-        if self._ended or not turn.content:
+        written = self._so_far.pop((turn.role, turn.start), "")
+        if self._ended or not (turn.content or written):
+            return
+        if not turn.content:  # it must not stand as it was written so far
+            self._write(recordings.encode_line(turn))
             return
         if len(self.turns) >= MAX_TURNS:
             log.warning("too many turns in one call; the rest is not written")

@@ -142,6 +142,15 @@ class Voice:
             track.auto_hangup = False
             self._cut_now(track, self.playout.cut(now), now)
 
+    def so_far(self, now: float) -> tuple[str, int] | None:
+        """What has been heard of the speech that goes on, and when that began (milliseconds since 1970)."""
+        playing = self.playout.playing
+        track = self._tracks.get(playing.play_id) if playing is not None else None
+        if playing is None or track is None or track.kind != "tts" or track.started_at is None:
+            return None
+        heard = playing.text_at(self.playout.heard(now)).text
+        return "".join([*track.heard, heard]), self._moments.ms_at(track.started_at)
+
     def look(self, now: float) -> None:
         """Takes note of what came to pass since the last time."""
         if not self._tracks:

@@ -41,7 +41,6 @@ class Words:
         self._answered = -1
         self._answered_text = ""
         self._spoken_since = False
-        self._began: float | None = None
         self._line: _Line | None = None
 
     @property
@@ -58,7 +57,6 @@ class Words:
     def speech_started(self, at: float) -> None:
         """The customer began to speak."""
         self._spoken_since = True
-        self._began = at if self._began is None else self._began
         self._turns.speech_started(at)
 
     def speech_ended(self, at: float) -> None:
@@ -80,7 +78,6 @@ class Words:
             )
             if not text:
                 return None
-        self._began = now if self._began is None else self._began
         if recognition.final:
             self._turns.final(text, now)
             self._finals.append(text)
@@ -106,18 +103,27 @@ class Words:
             line, self._line = self._line, None
             self._write(line.finals + line.text, line.turn.started, line.turn.ended)
 
+    def unwritten(self, now: float) -> list[tuple[str, float, float]]:
+        """What was said and has no line yet: text, beginning and end of each turn. The beginning stays as it is."""
+        found = []
+        if self._line is not None:
+            found.append((self._line.finals + self._line.text, self._line.turn.started, self._line.turn.ended))
+        if text := self.so_far:
+            began = self._turns.started
+            found.append((text, now if began is None else began, now))
+        return found
+
     def end(self, now: float) -> None:
         """The call is over: what was said in the turn that is not is written too."""
-        self.flush()
-        text = self.so_far
-        if text:
-            self._write(text, now if self._began is None else self._began, now)
+        unwritten, self._line = self.unwritten(now), None
+        for turn in unwritten:
+            self._write(*turn)
         self._finals, self._partial = [], None
 
     def _close(self, turn: Turn, now: float) -> None:
         self.flush()
         finals, partial = "".join(self._finals), self._partial
-        self._finals, self._partial, self._began, self._spoken_since = [], None, None, False
+        self._finals, self._partial, self._spoken_since = [], None, False
         if partial is None:
             if finals:
                 self._write(finals, turn.started, turn.ended)

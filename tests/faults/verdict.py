@@ -131,9 +131,7 @@ def compare_words(house: House, batch: Batch, verdict: Verdict) -> None:
     for row in rows:
         stem = recordings.stem(row.uuid, row.created_at, house.settings.timezone)
         parts = read_parts(house.settings.recordings_dir, stem)
-        heard = Counter(
-            (line.role, line.content) for part in parts for line in part.lines if isinstance(line, recordings.Turn)
-        )
+        heard = Counter((turn.role, turn.content) for part in parts for turn in recordings.turns(part.lines))
         recorded = Counter((turn["role"], turn["content"]) for turn in row.dialogue or ())
         sounds = [frames(part.wav) for part in parts if part.wav is not None]
         kept = house.settings.recordings_dir / row.wav_file if row.wav_file else None

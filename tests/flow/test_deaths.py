@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from deploy.outcomes import gather
-from shared.recordings import Turn, read_lines
+from shared.recordings import Turn, read_lines, turns
 from tests.flow.house import House, until, until_closed
 from tests.flow.test_calls import ticket
 
@@ -80,3 +80,29 @@ def turns_of_ours(house: House) -> int:
         any(isinstance(line, Turn) and line.role == "assistant" for line in read_lines(path))
         for path in root.rglob("*.jsonl")
     )
+
+
+def test_a_sentence_that_was_being_spoken_when_media_was_killed_is_in_the_record(house: House) -> None:
+    with house.api() as api:
+        batch_id = api.create_tasks([ticket("0001")])[0]["batchId"]
+        until(lambda: bool(unfinished(house)), 90, house.told)
+        for pid in pids(house, "media.main"):
+            os.kill(pid, signal.SIGKILL)
+        broken_off = unfinished(house)
+        assert broken_off, "the sentence came to its end before the kill"
+        until_closed(api, [batch_id], CALLS_WITHIN)
+        outcome = gather(api, house.sandbox_url, batch_id)
+        dialogue = [(turn["role"], turn["content"]) for turn in outcome.record["dialogue"]]
+        assert [turn for turn in broken_off if turn not in dialogue] == []
+        assert outcome.report["startcalls"] == 1
+
+
+def unfinished(house: House) -> list[tuple[str, str]]:
+    """Role and content of what was going on when each transcript was last written."""
+    root = Path(house.environment["WAIHU_STATE_DIR"]) / "recordings"
+    return [
+        (turn.role, turn.content)
+        for path in root.rglob("*.jsonl")
+        for turn in turns(read_lines(path))
+        if turn.so_far and turn.role == "assistant"
+    ]

@@ -139,6 +139,15 @@ def test_a_line_is_in_the_file_without_waiting_for_the_call_to_end(tmp_path: Pat
     recording_scenario(tmp_path, play)
 
 
+def test_a_line_that_does_not_hurry_is_written_at_the_next_look(tmp_path: Path) -> None:
+    async def play(recorder: Recorder, failures: list[OSError]) -> None:
+        recording = await recorder.open(STEM)
+        recording.line(b"so far\n", hurry=False)
+        await asyncio.to_thread(wait_until, lambda: recording.transcript.read_bytes() == b"so far\n")
+
+    recording_scenario(tmp_path, play)
+
+
 def test_nothing_is_taken_after_close_and_closing_twice_is_one(tmp_path: Path) -> None:
     async def play(recorder: Recorder, failures: list[OSError]) -> None:
         recording = await recorder.open(STEM)

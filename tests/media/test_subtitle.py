@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from media.subtitle import Mark, WordOffset, heard_text, next_sentence_end, sentence_ends, words, words_within
+from media.subtitle import Mark, WordOffset, heard_text, next_sentence_end, sentence_ends, words
 
 RATE = 8000
 
@@ -34,9 +34,11 @@ def test_a_cjk_character_is_a_word(text: str, count: int) -> None:
     assert len(words(text)) == count
 
 
-def test_words_within_counts_only_whole_words() -> None:
-    assert words_within("Hello big world", 7) == 1
-    assert words_within("Hello big world", 9) == 2
+@pytest.mark.parametrize(("characters", "text", "position"), [(7, "Hello", 1), (9, "Hello big", 2), (3, "", 0)])
+def test_only_whole_words_were_heard(characters: int, text: str, position: int) -> None:
+    mark = Mark("Hello big world", 0, 15_000, [WordOffset(at, at + 1, at * 1000, at * 1000 + 1000) for at in range(15)])
+    heard = heard_text([mark], characters * 1000, 15_000, 8000)
+    assert (heard.text, heard.position) == (text, position)
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,7 @@ class RecordingTwin:
     def erase_ours(self, start: int, end: int) -> None:
         self.erased.append((start, end))
 
-    def line(self, encoded: bytes) -> None:
+    def line(self, encoded: bytes, *, hurry: bool = True) -> None:
         self.raw_lines.append(encoded)
 
     async def close(self) -> Closed:
@@ -113,8 +113,14 @@ class RecordingTwin:
 
     @property
     def turns(self) -> list[tuple[str, str, bool]]:
-        """Role, content and ``cut`` of each turn."""
-        return [(line.role, line.content, line.cut) for line in self.lines if isinstance(line, recordings.Turn)]
+        """Role, content and ``cut`` of each turn that is over."""
+        ended = [line for line in self.lines if isinstance(line, recordings.Turn) and not line.so_far]
+        return [(turn.role, turn.content, turn.cut) for turn in ended]
+
+    @property
+    def survivors(self) -> list[tuple[str, str]]:
+        """Role and content of what a reader finds if the session dies now."""
+        return [(turn.role, turn.content) for turn in recordings.turns(self.lines)]
 
 
 class RecognizerTwin:

@@ -118,6 +118,25 @@ LINES: list[recordings.Line] = [
 ]
 
 
+def turn_of(content: str, start: int = 2, *, so_far: bool = False) -> recordings.Turn:
+    return recordings.Turn(role="assistant", content=content, start=start, end=start + 1, so_far=so_far)
+
+
+def test_of_a_turn_that_went_on_its_end_counts_or_else_what_was_written_last() -> None:
+    lines = [turn_of("您", so_far=True), turn_of("您好", so_far=True), turn_of("请问", 9, so_far=True)]
+    assert recordings.turns(lines) == [lines[1], lines[2]]
+    assert recordings.turns([*lines, turn_of("您好！")]) == [turn_of("您好！"), lines[2]]
+
+
+def test_turns_that_are_over_never_take_each_others_place() -> None:
+    lines = [turn_of("您", so_far=True), turn_of("您好"), turn_of("喂")]
+    assert recordings.turns(lines) == lines[1:]
+
+
+def test_a_turn_of_which_nothing_was_heard_after_all_is_none() -> None:
+    assert recordings.turns([LINES[0], turn_of("您", so_far=True), turn_of("")]) == []
+
+
 def test_a_transcript_is_read_back_as_it_was_written(tmp_path: Path) -> None:
     path = tmp_path / "x.jsonl"
     path.write_bytes(b"".join(map(recordings.encode_line, LINES)))

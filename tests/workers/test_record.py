@@ -66,6 +66,22 @@ def talk(at: int) -> list[Line]:
     ]
 
 
+def test_a_sentence_that_was_being_spoken_when_media_died_is_kept_as_far_as_it_was_heard(office: Office) -> None:
+    uuid = dialled(office)
+    tell(office, uuid, "firstAnswer")
+    at = office.now + 500
+    spoken = [("您好", 900), ("您好，我是", 1_700), ("您好，我是活动", 2_500)]
+    lines: list[Line] = [Begin(at=at, call_id="c", part=1)]
+    lines += [Turn(role="assistant", content=text, start=at, end=at + end, so_far=True) for text, end in spoken]
+    lines.append(Turn(role="user", content="你", start=at + 2_600, end=at + 2_900, so_far=True))
+    write_lines(office, uuid, lines)
+    finish_call(office.house, uuid)
+    assert office.call(uuid).dialogue == [
+        {"role": "assistant", "content": "您好，我是活动"},
+        {"role": "user", "content": "你"},
+    ]
+
+
 def test_what_was_heard_becomes_the_record_and_ends_the_call(office: Office) -> None:
     uuid = dialled(office)
     tell(office, uuid, "firstAnswer")

@@ -9,9 +9,9 @@ import pytest
 from media.audio.errors import OddLengthError
 from media.driver import SessionPort
 from media.protocol import events
-from media.protocol.commands import Hangup, Interrupt, Tts
+from media.protocol.commands import Hangup, Interrupt, Pause, Tts
 from shared import recordings
-from tests.media.twins import Scene, with_options
+from tests.media.twins import TICK, Scene, with_options
 
 
 def test_answer_is_the_first_event_and_hangup_the_last() -> None:
@@ -54,6 +54,46 @@ def test_the_transcript_begins_and_ends() -> None:
     assert (tag.name, tag.value) == ("callback_wanted", "明天")
     assert isinstance(end, recordings.End)
     assert (end.reason, end.initiator) == ("callee_hung_up", "callee")
+
+
+def test_a_session_that_dies_loses_less_than_a_second_and_a_word_of_what_was_being_said() -> None:
+    scene = Scene()
+    scene.session.submit(Tts(text="一二三四五六七八九十", play_id="a"))
+    for ticks in range(1, 115):
+        scene.run(TICK)
+        kept = scene.recording.survivors
+        said = "".join(content for _, content in kept)
+        heard = min(10, int(ticks * TICK / 0.2 + 1e-9))
+        assert len(kept) <= 1
+        assert heard - 5 <= len(said) <= heard, "five characters a second"
+    assert scene.recording.survivors == [("assistant", "一二三四五六七八九十")]
+    assert scene.recording.turns == [("assistant", "一二三四五六七八九十", False)]
+
+
+def test_what_goes_on_is_written_seldom_and_only_when_there_is_news() -> None:
+    scene = Scene()
+    scene.session.submit(Tts(text="一二三四五六七八九十", play_id="a"))
+    scene.run(0.5)
+    scene.session.submit(Pause())
+    scene.run(5)
+    so_far = [line for line in scene.recording.lines if isinstance(line, recordings.Turn) and line.so_far]
+    assert [line.content for line in so_far] == ["一二"]
+
+
+def test_a_session_that_dies_keeps_what_the_caller_was_saying() -> None:
+    scene = Scene()
+    scene.speech_starts()
+    scene.understood("我想")
+    scene.run(1.0)
+    assert scene.recording.survivors == [("user", "我想")]
+    scene.understood("我想问一下。")
+    scene.speech_ends()
+    scene.run(1.0)
+    assert scene.recording.survivors == [("user", "我想问一下。")]
+    scene.understood("我想问一下。", final=True)
+    scene.run(2.0)
+    assert scene.recording.survivors == [("user", "我想问一下。")]
+    assert scene.recording.turns == [("user", "我想问一下。", False)]
 
 
 def test_auto_hangup_waits_until_the_end_was_heard() -> None:

@@ -71,6 +71,24 @@ def test_an_earlier_sentence_is_never_taken_again() -> None:
     assert heard.says(2, "喂", 2.1, final=True) is None
 
 
+def test_what_has_no_line_yet_can_be_told_and_keeps_its_beginning() -> None:
+    heard = Heard()
+    assert heard.words.unwritten(0.0) == []
+    heard.words.speech_started(0.2)
+    heard.says(0, "我想", 0.5)
+    assert heard.words.unwritten(0.6) == [("我想", 0.2, 0.6)]
+    heard.says(0, "我想问一下。", 0.9)
+    heard.words.speech_ended(1.0)
+    turn = heard.words.poll(2.0)
+    assert turn is not None
+    assert heard.words.unwritten(2.1) == [("我想问一下。", turn.started, turn.ended)]
+    assert turn.started == 0.2
+    heard.says(1, "喂", 2.2)
+    assert heard.words.unwritten(2.3)[1] == ("喂", 2.2, 2.3)
+    heard.words.flush()
+    assert heard.words.unwritten(2.4) == [("喂", 2.2, 2.4)]
+
+
 def test_the_end_writes_what_is_outstanding() -> None:
     heard = Heard()
     heard.says(0, "好的。", 0.5)
