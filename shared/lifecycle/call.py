@@ -230,7 +230,9 @@ def _deadline(call: Call, at: int, audio_flows: bool, policy: Policy) -> tuple[C
     if call.deadline_at is None or at < call.deadline_at:
         return call, NOTHING
     if audio_flows and call.live and call.state is not CallState.ANSWERED:
-        return _answered(call, at, "", policy)
+        call, effects = _answered(call, at, "", policy)
+        if call.hangup_requested_at is None:
+            return call, effects
     match call.state:
         case CallState.QUEUED:
             return _not_rung(call, at, CallState.UNPLACED, Outcome.UNPLACED)

@@ -156,6 +156,14 @@ def test_the_ring_deadline_never_ends_a_call_whose_audio_flows() -> None:
         assert not any(effect.hang_up or effect.outcome for effect in effects)
 
 
+def test_a_call_that_talks_on_after_our_hangup_is_ended_when_its_grace_is_over() -> None:
+    """The hangup was asked for while it rang, and somebody picked up all the same: the stop stands."""
+    call, _ = after(life.Placed(T0, ID), life.StopAsked(T0 + 1))
+    ended, effects = after(life.DeadlinePassed(call.deadline_at or 0, audio_flows=True), call=call)
+    assert (ended.state, ended.answered_at) == (CallState.ENDED, call.deadline_at)
+    assert effects == [Effects(hang_up=True, free_room=True, finish=True, outcome=Outcome.ANSWERED)]
+
+
 def test_a_deadline_that_has_not_come_changes_nothing() -> None:
     call, _ = after(life.Placed(T0, ID))
     assert after(life.DeadlinePassed((call.deadline_at or 0) - 1), call=call) == (call, [life.NOTHING])
