@@ -8,8 +8,9 @@ import secrets
 import time
 
 from flask import Flask, Response, g, request
+from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.datastructures import WWWAuthenticate
-from werkzeug.exceptions import Forbidden, TooManyRequests, Unauthorized
+from werkzeug.exceptions import Forbidden, ServiceUnavailable, TooManyRequests, Unauthorized
 
 from api.house import House, house
 from api.keys import LINK, LOOPBACK, NOBODY, Principal, given_key
@@ -18,6 +19,8 @@ from shared.links import link_holds
 
 REQUEST_ID = "X-Request-Id"
 _GIVEN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+METRICS = frozenset({"house.metrics"})
+"""Asked by a machine, again and again."""
 RECORDINGS = frozenset({"records.send_recording", "send_recording_alias"})
 CONTENT_POLICY = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'"
 """Nothing from elsewhere; Swagger UI sets styles and shows images in data: URLs."""
@@ -42,13 +45,26 @@ def number_request() -> None:
 
 
 def require_key() -> None:
-    """Finds out who asks, and whether they may. Raises Unauthorized, Forbidden, TooManyRequests; DBAPIError."""
+    """Finds out who asks, and whether they may.
+
+    Raises Unauthorized, Forbidden, TooManyRequests; DBAPIError, for metrics ServiceUnavailable instead.
+    """
     g.principal = NOBODY
-    at = house()
     endpoint = request.endpoint or ""
     scope = scope_of(endpoint)
     if not endpoint or scope == OPEN:
         return
+    try:
+        _find_out(endpoint, scope)
+    except SQLAlchemyError as error:
+        if endpoint not in METRICS:
+            raise
+        # Prometheus asks again; a failure of ours would wake somebody for what the database's own alarm tells.
+        raise ServiceUnavailable("the database is away, and with it the keys and what is counted") from error
+
+
+def _find_out(endpoint: str, scope: str | None) -> None:
+    at = house()
     if not at.keys.demanded():
         g.principal = LOOPBACK
         return

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from fakeredis import TcpFakeServer
 from flask import Flask
 from flask.testing import FlaskClient
@@ -106,8 +107,14 @@ def test_a_count_is_shared_for_a_second(client: FlaskClient, clock: FakeClock, a
     assert scrape(client)["waihu_tasks", "pending"] == 1
 
 
-def test_a_database_that_is_down_is_a_503(make_app: Callable[..., Flask]) -> None:
+@pytest.mark.parametrize("bootstrap", [("key",), ()])
+@pytest.mark.parametrize("given", ["key", "id.of-a-key-in-sql", ""])
+def test_a_database_that_is_down_is_a_503(
+    make_app: Callable[..., Flask], bootstrap: tuple[str, ...], given: str
+) -> None:
     empty = open_engine("sqlite://")
-    client = make_app(engine=empty, api_keys=("key",)).test_client()
-    assert client.get("/metrics", headers={"X-API-Key": "key"}).status_code == 503
+    client = make_app(engine=empty, api_keys=bootstrap).test_client()
+    answer = client.get("/metrics", headers={"X-API-Key": given})
+    assert (answer.status_code, answer.json["code"]) == (503, 503)
+    assert "waihu_" not in answer.text
     empty.dispose()
