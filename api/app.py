@@ -56,6 +56,7 @@ def create_app(
     clock = clock or SystemClock()
     app = Flask("api", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
+    app.url_map.converters[suppression_views.NUMBER] = suppression_views.ListedNumber
     app.extensions[EXTENSION] = House(
         settings=settings,
         engine=engine,

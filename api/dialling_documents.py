@@ -8,19 +8,19 @@ from typing import Any
 
 from marshmallow import Schema, fields
 
-from api.documents import body, integer, problem_reply, reply, text
+from api.documents import RequestSchema, body, integer, problem_reply, reply, text
 
 NO_KEY = problem_reply("没有密钥，或密钥不对", 401, "Unauthorized", "an API key is needed")
 BAD = problem_reply("参数不合法，什么都没有改变", 400, "Bad Request", "参数不合法：第 1 条 priority：应为整数")
 
 
-class ScheduledTicketSchema(Schema):
+class ScheduledTicketSchema(RequestSchema):
     ticketNo = text("工单编号", required=True, minLength=1, maxLength=200)
     phone = text("号码", required=True, minLength=1, maxLength=40)
     username = text("客户姓名", required=True, minLength=1, maxLength=200)
     ticketType = text("工单类型", required=True, minLength=1, maxLength=200)
     ticketContent = text("工单内容", required=True, minLength=1, maxLength=10_000)
-    priority = integer("-1000 到 1000，越大越先拨打；默认 0", allow_none=True)
+    priority = integer("-1000 到 1000，越大越先拨打；默认 0", allow_none=True, minimum=-1000, maximum=1000)
     notBefore = text("此前不拨打，ISO 8601", allow_none=True)
     expiresAt = text("此后不再拨打，ISO 8601", allow_none=True)
     timezone = text("IANA 时区名：外呼时段按它计算，没有偏移的时间也按它理解", allow_none=True)
@@ -36,7 +36,7 @@ class MadeTasksSchema(Schema):
     tasks = fields.List(fields.Nested(MadeTaskSchema), required=True)
 
 
-class RedialSchema(Schema):
+class RedialSchema(RequestSchema):
     reason = text("为什么再拨一次；记入审计", required=True, minLength=1, maxLength=500)
 
 
@@ -45,12 +45,12 @@ class RedialedSchema(Schema):
     state = text("pending", required=True)
 
 
-class PauseSchema(Schema):
+class PauseSchema(RequestSchema):
     ticketType = text("工单类型；不给则为全部", maxLength=200)
     reason = text("原因", maxLength=500)
 
 
-class ResumeSchema(Schema):
+class ResumeSchema(RequestSchema):
     ticketType = text("工单类型；不给则为“全部”的那一个暂停", maxLength=200)
 
 
@@ -80,7 +80,9 @@ SUBMIT = {
     "summary": "创建任务（可定优先级与时间）",
     "description": "同 createTasks：整批成功或整批不变，重复提交返回原任务；一个工单对象视为一条的数组。",
     "operationId": "submitTasks",
-    "requestBody": body(ScheduledTicketSchema(many=True), [_TICKET]),
+    "requestBody": body(
+        {"oneOf": [{"type": "array", "items": ScheduledTicketSchema, "minItems": 1}, ScheduledTicketSchema]}, [_TICKET]
+    ),
     "responses": {
         "200": reply("全部是重复提交", MadeTasksSchema, _MADE | {"created": 0}),
         "201": reply("已创建", MadeTasksSchema, _MADE),

@@ -5,10 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from marshmallow import Schema, fields
+from marshmallow import EXCLUDE, Schema, fields
 
 JSON = "application/json"
 PROBLEM_JSON = "application/problem+json"
+NUMERIC = r"^\s*[+-]?[0-9]{1,20}\s*$"
+MOMENT = r"^\s*([0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01]) ([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]\s*)?$"
+"""``api.fields`` decides; these say it to programs, in the patterns that JSON Schema and ECMAScript share."""
+
+
+class RequestSchema(Schema):
+    """What a client sends: unknown fields are ignored (reading.md, "Names"), null and "" count as absent."""
+
+    class Meta:
+        unknown = EXCLUDE
+
+    def on_bind_field(self, field_name: str, field_obj: fields.Field[Any]) -> None:
+        field_obj.allow_none = not field_obj.required
 
 
 class FieldProblemSchema(Schema):
@@ -19,7 +32,7 @@ class FieldProblemSchema(Schema):
 
 class FailureSchema(Schema):
     code = fields.Integer(
-        required=True, metadata={"description": "405 参数不合法；500 系统异常；401、413 同 HTTP 状态"}
+        required=True, metadata={"description": "405 参数不合法；500 系统异常；401、413 同 HTTP 状态", "minimum": 400}
     )
     msg = fields.String(required=True, metadata={"description": "失败原因；参数错误时指明每一处的位置与字段"})
     data = fields.List(fields.Nested(FieldProblemSchema), allow_none=True)
@@ -44,6 +57,22 @@ def text(about: str, *, required: bool = False, allow_none: bool = False, **meta
 def integer(about: str, *, required: bool = False, allow_none: bool = False, **metadata: Any) -> fields.Integer:
     """An integer field with its description."""
     return fields.Integer(required=required, allow_none=allow_none, metadata={"description": about, **metadata})
+
+
+def whole(about: str, *, required: bool = False, **bounds: Any) -> fields.Raw:
+    """An integer of a request, which may also come as a numeric string (reading.md, "Names")."""
+    forms = [{"type": "integer", **bounds}, {"type": "string", "pattern": NUMERIC}]
+    return fields.Raw(required=required, metadata={"description": about, "anyOf": forms})
+
+
+def moment(about: str) -> fields.String:
+    """A time as requests carry it."""
+    return text(f"{about}，yyyy-MM-dd HH:mm:ss", pattern=MOMENT)
+
+
+def success_code() -> fields.Integer:
+    """What tells success from failure in an envelope."""
+    return integer("0 或 200 表示成功（可用 WAIHU_SUCCESS_CODE 统一）", required=True, enum=[0, 200])
 
 
 def body(schema: Any, example: Any, about: str = "") -> dict[str, Any]:

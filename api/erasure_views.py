@@ -10,7 +10,7 @@ from marshmallow import Schema, fields
 from api.body import decode_object, read_json
 from api.dialling_documents import BAD, NO_KEY
 from api.dialling_views import LONGEST_REASON
-from api.documents import body, integer, problem_reply, reply, text
+from api.documents import RequestSchema, body, integer, problem_reply, reply, text
 from api.envelope import answer, refuse
 from api.fields import Fields
 from api.house import house
@@ -23,7 +23,7 @@ from shared.errors import NumberError
 from shared.moments import iso
 
 
-class ErasureSchema(Schema):
+class ErasureSchema(RequestSchema):
     number = text("客户号码；带与不带国家码是两个号码，须分别抹除", required=True, maxLength=40)
     reason = text("为什么；记入审计", required=True, maxLength=500)
     dropDoNotCall = fields.Boolean(metadata={"description": "同时从免打扰名单移除；默认保留，因为它保护客户"})

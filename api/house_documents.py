@@ -8,7 +8,7 @@ from typing import Any
 
 from marshmallow import Schema, fields
 
-from api.documents import integer, parameter, problem_reply, reply, text
+from api.documents import MOMENT, FailureSchema, integer, parameter, problem_reply, reply, text
 from api.record_documents import RECORD_EXAMPLE, RecordSchema
 from api.task_documents import TaskSchema
 from shared.audit import ACTIONS
@@ -110,6 +110,7 @@ class GroupSchema(MeasuresSchema):
 
 
 class CallStatsSchema(Schema):
+    since = fields.String(required=True, data_key="from", metadata={"description": "ISO 8601"})
     to = text("ISO 8601", required=True)
     shortSeconds = integer("多短算短", required=True)
     total = fields.Nested(MeasuresSchema, required=True)
@@ -227,7 +228,9 @@ METRICS = {
         "200": {
             "description": "文本格式",
             "content": {"text/plain": {"schema": {"type": "string"}, "example": 'waihu_tasks{state="pending"} 12.0\n'}},
-        }
+        },
+        "401": reply("没有密钥，或密钥不对", FailureSchema, {"code": 401, "msg": "需要 API 密钥", "data": None}),
+        "503": reply("数据库不可用", FailureSchema, {"code": 503, "msg": "数据库暂时不可用，请稍后再试", "data": None}),
     },
 }
 TASK = {
@@ -288,8 +291,8 @@ CALL_STATS = {
     "description": "最长 92 天；只计已结束的外呼。",
     "operationId": "showCallStats",
     "parameters": [
-        parameter("from", "query", "yyyy-MM-dd HH:mm:ss", {"type": "string"}, required=True),
-        parameter("to", "query", "yyyy-MM-dd HH:mm:ss", {"type": "string"}, required=True),
+        parameter("from", "query", "yyyy-MM-dd HH:mm:ss", {"type": "string", "pattern": MOMENT}, required=True),
+        parameter("to", "query", "yyyy-MM-dd HH:mm:ss", {"type": "string", "pattern": MOMENT}, required=True),
         parameter("groupBy", "query", "hour、caller、ticketType 中的若干个，逗号分隔", {"type": "string"}),
         parameter("shortSeconds", "query", "短于此为短通话，默认 10", {"type": "integer", "minimum": 1}),
     ],
@@ -314,11 +317,11 @@ AUDIT = {
     "summary": "审计，新的在前",
     "operationId": "listAudit",
     "parameters": [
-        parameter("action", "query", "做了什么", {"type": "string", "enum": list(ACTIONS)}),
+        parameter("action", "query", "做了什么；空为不限", {"type": "string", "enum": [*ACTIONS, ""]}),
         parameter("actor", "query", "谁", {"type": "string"}),
         parameter("subject", "query", "对什么，如 task:20481", {"type": "string"}),
-        parameter("from", "query", "yyyy-MM-dd HH:mm:ss", {"type": "string"}),
-        parameter("to", "query", "yyyy-MM-dd HH:mm:ss", {"type": "string"}),
+        parameter("from", "query", "yyyy-MM-dd HH:mm:ss", {"type": "string", "pattern": MOMENT}),
+        parameter("to", "query", "yyyy-MM-dd HH:mm:ss", {"type": "string", "pattern": MOMENT}),
         *_PAGING,
     ],
     "responses": {

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from marshmallow import Schema, fields
 
-from api.documents import FailureSchema, body, integer, parameter, reply, text
+from api.documents import FailureSchema, RequestSchema, body, integer, parameter, reply, text
 
 
-class PhoneEventSchema(Schema):
-    event_name = text("firstStart 开始呼叫，firstAnswer 已应答，cdr 话单", required=True)
-    call_id = text("电话系统的呼叫标识")
-    request_id = text("我方 startcall 时所给的 requestId")
-    caller = text("透显号码")
-    callee = text("客户号码")
-    event_time = integer("事件时间，毫秒", format="int64")
+def _loose(about: str) -> fields.Raw:
+    """Of any type: phone systems send strings, numbers and nulls in turn, and all of it is kept as it came."""
+    return fields.Raw(metadata={"description": about})
+
+
+class PhoneEventSchema(RequestSchema):
+    event_name = text("firstStart 开始呼叫，firstAnswer 已应答，cdr 话单", required=True, minLength=1)
+    call_id = _loose("电话系统的呼叫标识")
+    request_id = _loose("我方 startcall 时所给的 requestId")
+    caller = _loose("透显号码")
+    callee = _loose("客户号码")
+    event_time = _loose("事件时间，毫秒")
     pay_load = fields.Raw(metadata={"description": "仅 cdr 有值：数组、对象，或字符串中的 JSON"})
 
 

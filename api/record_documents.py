@@ -8,19 +8,31 @@ from typing import Any
 
 from marshmallow import Schema, fields
 
-from api.documents import FailureSchema, body, envelope_replies, integer, parameter, reply, text
+from api.documents import (
+    FailureSchema,
+    RequestSchema,
+    body,
+    envelope_replies,
+    integer,
+    moment,
+    parameter,
+    reply,
+    success_code,
+    text,
+    whole,
+)
 
 
-class RecordQuerySchema(Schema):
+class RecordQuerySchema(RequestSchema):
     callType = text("01 呼入，02 AI 外呼，03 人工外呼；一次只查一种", required=True, enum=["01", "02", "03"])
     uuid = text("通话的 uuid，或电话系统的 call_id")
-    pageNum = integer("页号，默认 1", minimum=1, maximum=500)
-    pageSize = integer("每页数量，默认 10", minimum=1, maximum=500)
+    pageNum = whole("页号，默认 1", minimum=1, maximum=500)
+    pageSize = whole("每页数量，默认 10", minimum=1, maximum=500)
     telephone = text("客户号码，写法不限（0571-88001234 与 057188001234 相同）")
-    calloutTimeStart = text("呼叫时间起（含），yyyy-MM-dd HH:mm:ss")
-    calloutTimeEnd = text("呼叫时间止（含），yyyy-MM-dd HH:mm:ss")
-    timeLenStart = integer("通话时长起（含），秒", minimum=0)
-    timeLenEnd = integer("通话时长止（含），秒", minimum=0)
+    calloutTimeStart = moment("呼叫时间起（含）")
+    calloutTimeEnd = moment("呼叫时间止（含）")
+    timeLenStart = whole("通话时长起（含），秒", minimum=0)
+    timeLenEnd = whole("通话时长止（含），秒", minimum=0)
     extnum = text("坐席分机号")
 
 
@@ -49,7 +61,7 @@ class RecordSchema(Schema):
 class RecordPageSchema(Schema):
     total = integer("符合条件的记录总数", required=True)
     rows = fields.List(fields.Nested(RecordSchema), required=True, metadata={"description": "新的在前"})
-    code = integer("0 表示成功", required=True)
+    code = success_code()
     msg = text("结果说明", allow_none=True)
 
 

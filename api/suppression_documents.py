@@ -9,13 +9,13 @@ from typing import Any
 from marshmallow import Schema, fields
 
 from api.dialling_documents import NO_KEY
-from api.documents import body, integer, parameter, problem_reply, reply, text
+from api.documents import RequestSchema, body, integer, parameter, problem_reply, reply, text
 
 _CSV_EXAMPLE = "number,source,reason,createdAt\r\n13900001111,person,来函,2026-01-05T10:00:00.000+08:00\r\n"
 _BAD = problem_reply("参数不合法", 400, "Bad Request", "参数不合法：number：不是有效的号码")
 
 
-class NewSuppressionSchema(Schema):
+class NewSuppressionSchema(RequestSchema):
     number = text("号码", required=True, maxLength=40)
     reason = text("原因；不要写客户的原话", maxLength=500)
 

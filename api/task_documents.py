@@ -6,11 +6,21 @@ from __future__ import annotations
 
 from marshmallow import Schema, fields
 
-from api.documents import body, envelope_replies, integer, parameter, text
+from api.documents import (
+    RequestSchema,
+    body,
+    envelope_replies,
+    integer,
+    moment,
+    parameter,
+    success_code,
+    text,
+    whole,
+)
 from shared.lifecycle import STATUS_TEXT
 
 
-class TicketSchema(Schema):
+class TicketSchema(RequestSchema):
     ticketNo = text("工单编号；同号同内容再次提交，返回已有任务", required=True, minLength=1, maxLength=200)
     phone = text("号码：手机、固话（0571-88001234）或带分机（057188001234-8001）", required=True, maxLength=40)
     username = text("客户姓名", required=True, minLength=1, maxLength=200)
@@ -24,17 +34,17 @@ class CreatedSchema(Schema):
 
 
 class CreatedListSchema(Schema):
-    code = integer("200 表示成功（可用 WAIHU_SUCCESS_CODE 统一）", required=True)
+    code = success_code()
     msg = text("结果说明", required=True)
     data = fields.List(fields.Nested(CreatedSchema), required=True, metadata={"description": "与提交的顺序一致"})
 
 
-class TaskQuerySchema(Schema):
-    pageNum = integer("页号", required=True, minimum=1, maximum=500)
-    pageSize = integer("每页数量", required=True, minimum=1, maximum=500)
-    batchId = integer("任务 ID", format="int64")
-    createTimeStart = text("创建时间起（含），yyyy-MM-dd HH:mm:ss")
-    createTimeEnd = text("创建时间止（含），yyyy-MM-dd HH:mm:ss")
+class TaskQuerySchema(RequestSchema):
+    pageNum = whole("页号", required=True, minimum=1, maximum=500)
+    pageSize = whole("每页数量", required=True, minimum=1, maximum=500)
+    batchId = whole("任务 ID", format="int64")
+    createTimeStart = moment("创建时间起（含）")
+    createTimeEnd = moment("创建时间止（含）")
 
 
 class TaskSchema(Schema):
@@ -52,20 +62,20 @@ class TaskSchema(Schema):
 
 
 class TaskPageSchema(Schema):
-    code = integer("200 表示成功", required=True)
+    code = success_code()
     msg = text("结果说明", required=True)
     total = integer("符合条件的任务总数", required=True)
     rows = fields.List(fields.Nested(TaskSchema), required=True, metadata={"description": "新的在前"})
 
 
-class StopSchema(Schema):
+class StopSchema(RequestSchema):
     batchIds = fields.List(
-        fields.Integer(metadata={"format": "int64"}), required=True, metadata={"description": "任务 ID"}
+        whole("64 位整数", format="int64"), required=True, metadata={"description": "任务 ID", "minItems": 1}
     )
 
 
 class StoppedSchema(Schema):
-    code = integer("0 表示成功", required=True)
+    code = success_code()
     msg = text("结果说明", required=True)
     data = fields.Raw(allow_none=True, metadata={"description": "总是 null"})
 
@@ -124,7 +134,7 @@ CREATE = {
             {"type": "string", "maxLength": 200},
         )
     ],
-    "requestBody": body({"type": "array", "items": TicketSchema}, _TICKETS),
+    "requestBody": body({"oneOf": [{"type": "array", "items": TicketSchema, "minItems": 1}, TicketSchema]}, _TICKETS),
     "responses": envelope_replies(
         CreatedListSchema,
         {

@@ -202,6 +202,9 @@ def list_audit() -> Response:
         for column, name in ((noted.action, "action"), (noted.actor, "actor"), (noted.subject, "subject"))
         if (value := fields.text(name)) is not None
     ]
+    action = fields.text("action")
+    if action is not None and action not in audit.ACTIONS:
+        fields.problem("action", f"应为 {'、'.join(audit.ACTIONS)} 之一")
     fields.done()
     chosen += [noted.at >= since] if since is not None else []
     chosen += [noted.at <= until] if until is not None else []

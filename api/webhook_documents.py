@@ -8,13 +8,13 @@ from typing import Any
 
 from marshmallow import Schema, fields
 
-from api.documents import body, integer, parameter, problem_reply, reply, text
+from api.documents import RequestSchema, body, integer, parameter, problem_reply, reply, text
 from shared.outbox import STATES, TASK_FINISHED
 
 _STATES = "waiting（待发送或待重试）、delivered（已送达）、dead（不再重试）"
 
 
-class NewWebhookSchema(Schema):
+class NewWebhookSchema(RequestSchema):
     url = text("接收地址，http 或 https；不得指向内网、本机或保留地址", required=True, maxLength=1000)
     secret = text("签名密钥，16 到 100 个可见 ASCII 字符；不给则由我方生成", minLength=16, maxLength=100)
 
@@ -118,8 +118,8 @@ DELIVERIES = {
     "summary": "投递记录，新的在前",
     "operationId": "listDeliveries",
     "parameters": [
-        parameter("state", "query", _STATES, {"type": "string", "enum": list(STATES)}),
-        parameter("batchId", "query", "哪个任务", {"type": "integer", "format": "int64"}),
+        parameter("state", "query", f"{_STATES}；空为不限", {"type": "string", "enum": [*STATES, ""]}),
+        parameter("batchId", "query", "哪个任务", {"type": "integer", "format": "int64", "minimum": 0}),
         parameter("pageNum", "query", "第几页，从 1 起", {"type": "integer", "minimum": 1, "maximum": 500}),
         parameter("pageSize", "query", "每页条数，默认 50", {"type": "integer", "minimum": 1, "maximum": 500}),
     ],

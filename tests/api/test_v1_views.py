@@ -138,3 +138,10 @@ def test_a_failing_database_is_a_problem_without_details(make_app: Callable[...,
     empty.dispose()
     assert (response.status_code, response.mimetype) == (500, "application/problem+json")
     assert "no such table" not in response.text
+
+
+def test_an_audit_of_an_action_that_does_not_exist_is_refused(client: FlaskClient) -> None:
+    answer = client.get("/api/v1/audit?action=listne")
+    assert answer.status_code == 400
+    assert "listen" in answer.json["detail"]
+    assert client.get("/api/v1/audit?action=listen").status_code == 200
