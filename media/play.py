@@ -105,15 +105,22 @@ class Play:
         self._marks[-1].offsets.extend(words)
 
     def break_off(self) -> None:
-        """The current text's audio stopped short: keeps only the words that what came can have spoken.
+        """The current text's audio stopped short. If none of it has left, none of it will; else what came is played, and
+        the words that it can have spoken are kept.
 
         What a text's whole audio would have taken nobody knows then; the guess of media.subtitle is slow speech, so
         that rather too few words count as spoken than one too many.
         """
-        if self._marks and self._marks[-1].end is None:
-            last = self._marks[-1]
-            last.text = last.text_spoken(self.appended, self._rate)
-            last.end = self.appended
+        if self.over or self.ended or not self._marks or self._marks[-1].end is not None:
+            return
+        last = self._marks[-1]
+        if last.start >= self.taken:
+            self._marks.pop()
+            self._drop_last(self.appended - last.start)
+            self.appended = last.start
+            return
+        last.text = last.text_spoken(self.appended, self._rate)
+        last.end = self.appended
 
     def end(self) -> None:
         """No more audio will come. Twice is harmless."""
@@ -132,6 +139,11 @@ class Play:
     def exhausted(self) -> bool:
         """Nothing waits and nothing will come."""
         return self.ended and not self.unsent
+
+    @property
+    def hollow(self) -> bool:
+        """Nothing of it has left, and less than a frame has come that could."""
+        return not self.begun and self.unsent < self._frame
 
     @property
     def total(self) -> int:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
 from typing import Protocol
 
 from media.audio.errors import AudioError
 from media.driver import SessionOptions
 from media.legs.leg import RATE
+from media.play import Play
 from media.playout import Playout
 from media.session.moments import Moments
-from media.session.timers import NEVER, Timers
+from media.session.timers import NEVER, Alarm, Timers
 from media.session.track import Track
 from media.session.utterance import Utterance
 from media.speech.ports import SpeechFailure, SpokenWord
@@ -21,6 +21,8 @@ FALLBACK_WAIT = 0.3
 """A fallback comes from the cache within milliseconds; one that takes longer is not cached, and is not waited for."""
 DRY_LOOK = 0.2
 """How often a late piece is looked at while earlier audio of its track still plays."""
+BREATH = bytes(RATE // 4 * 2)
+"""Silence between a sentence that broke off and the fallback: as a person stops short and starts anew."""
 PIECES_AHEAD = 2
 """Pieces that are synthesised at once: the one that plays and the next, so that sentences follow without a gap."""
 
@@ -47,13 +49,15 @@ class Feed:
         self._host = host
         self._playout = playout
         self._moments = moments
+        self._timers = timers
         self._options = options
-        self._watched: Callable[[], None] = lambda: None
-        self._late = timers.alarm(lambda: self._watched())
+        self._late: dict[str, Alarm] = {}
+        """A watch for each track that waits: one that ends with its sentence may wait beside the one that follows."""
 
-    def stop(self) -> None:
-        """Watches nothing any more."""
-        self._late.cancel()
+    def unwatch(self, track: Track) -> None:
+        """Nothing of this track is waited for any more."""
+        if alarm := self._late.pop(track.name, None):
+            alarm.cancel()
 
     def advance(self, track: Track) -> None:
         """Moves what has come to the ledger, and opens the pieces whose turn it is."""
@@ -69,7 +73,7 @@ class Feed:
             track.pieces.popleft()
             if track.streaming is head:
                 track.streaming = None
-            self._late.cancel()
+            self.unwatch(track)
         if not track.open:
             if track.play is not None:
                 track.play.end()
@@ -90,42 +94,52 @@ class Feed:
         audio, words = head.take()
         if not audio and not (words and head.begun):
             return True
-        if track.play is None:
-            track.play = self._playout.open(track.name)
-            track.plays += 1
-        if not head.begun:
-            head.begun = True
-            asked = self._moments.now() if head.opened_at is None else head.opened_at
-            self._host.feed_sounded(head, self._moments.now() - asked)
-            track.play.mark(head.text)
         try:
-            wanted = all(track.play.append(pcm) for pcm in audio)
+            play = self._play_for(track, head)
+            wanted = all(play.append(pcm) for pcm in audio)
         except AudioError as error:
             self._host.feed_failed(track, head, SpeechFailure("session", "overflow", str(error)))
             return False
         if words:
-            track.play.offsets([_offset(word) for word in words])
+            play.offsets([_offset(word) for word in words])
         if not wanted:  # the sentence that was to be heard out is complete
             head.cancel()
             head.done = True
         track.starved = False
         return True
 
+    def _play_for(self, track: Track, head: Utterance) -> Play:
+        """The play that takes the first piece's audio. Raises PlayoutFullError."""
+        if track.play is None:
+            track.play = self._playout.open(track.name)
+            track.plays += 1
+        if not head.begun:
+            if head.fallback and track.play.appended:
+                track.play.append(BREATH)
+            head.begun = True
+            asked = self._moments.now() if head.opened_at is None else head.opened_at
+            self._host.feed_sounded(head, self._moments.now() - asked)
+            track.play.mark(head.text)
+        return track.play
+
     def _watch(self, track: Track, head: Utterance) -> None:
         """Sets how long the first piece may take to say more."""
-        self._watched = lambda: self._overdue(track, head)
+        late = self._late.get(track.name)
+        if late is None:
+            late = self._late[track.name] = self._timers.alarm(lambda: self._overdue(track))
         if not head.complete:
-            self._late.cancel()
+            late.cancel()
         elif head.sounded:
-            self._late.set(self._moments.now() + self._options.chunk_gap)
-        elif self._late.at == NEVER:
-            self._late.set(self._moments.now() + (FALLBACK_WAIT if head.fallback else self._options.first_audio))
+            late.set(self._moments.now() + self._options.chunk_gap)
+        elif late.at == NEVER:
+            late.set(self._moments.now() + (FALLBACK_WAIT if head.fallback else self._options.first_audio))
 
-    def _overdue(self, track: Track, head: Utterance) -> None:
-        if not track.pieces or track.pieces[0] is not head:
+    def _overdue(self, track: Track) -> None:
+        if not track.pieces:
             return
-        if track.play is not None and not track.starved:
-            self._late.set(self._moments.now() + DRY_LOOK)
+        head = track.pieces[0]
+        if track.play is not None and not (track.starved or track.play.hollow):
+            self._late[track.name].set(self._moments.now() + DRY_LOOK)
             return
         code, wait = (
             ("chunk_gap", self._options.chunk_gap) if head.sounded else ("first_audio", self._options.first_audio)

@@ -195,7 +195,7 @@ class Orders:
             self._error("mute: field trackId: expected a track of this call", 404)
             return
         if track_id in (None, session.options.our_track):
-            session.muted = muted
+            session.voice.mute(muted=muted)
         if track_id in (None, session.options.caller_track):
             session.listening.muted = muted
 

@@ -106,8 +106,6 @@ class Session:
         self._ticked_at: float | None = None
         self._nudge = 0.0
         self._last_sent = 0
-        self.muted = False
-        """Whether what we say is silenced."""
 
     def start(self, driver: Driver, call_id: str = "") -> None:
         """The call is answered and audio flows: the driver takes over."""
@@ -198,7 +196,7 @@ class Session:
                 self._nudge = NUDGE - self._nudge
             self._last_sent = len(frames)
             if frames:
-                if self.muted:
+                if self.voice.muted:
                     frames = [SILENT_FRAME] * len(frames)
                 self.leg.send(frames)
                 self._taping.said(self.playout.taken_at, frames)

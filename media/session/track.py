@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import secrets
+import sys
 from collections import deque
 from typing import Literal
 
 from media.play import Play
 from media.session.utterance import Utterance
+
+FOREVER = sys.maxsize
 
 
 class Track:
@@ -40,25 +44,60 @@ class Track:
         """Interrupted, or ending with its current sentence: takes no more."""
         self.failed = False
         """Given up for a fallback: what is added is passed over until it ends."""
+        self.file_due = False
+        """Whether a file at the far end is to speak for it when what it has said was heard."""
         self.file_playing = False
-        """Whether a file at the far end speaks for it."""
+        """Whether that file speaks."""
         self.started_at: int | None = None
         """Timeline sample at which it was first heard."""
         self.told = False
         """Whether its ``trackStart`` was."""
         self.heard: list[str] = []
+        """The texts of its plays that are over, as far as they were played."""
         self.heard_ms = 0
+        self._silenced: list[tuple[int, int]] = []
+        """Characters of its text that were played while our voice was muted."""
 
     @property
     def idle(self) -> bool:
         """Whether nothing is outstanding: no text to be spoken, no audio to be heard."""
-        return not (self.pieces or self.plays or self.file_playing or (self.open and not self.cut))
+        waits = self.pieces or self.plays or self.file_due or self.file_playing
+        return not (waits or (self.open and not self.cut))
+
+    def silence(self, played: str, *, muted: bool) -> None:
+        """Our voice falls silent, or is heard again, when so much of its text was ``played``.
+
+        A word of which a part was silent was not heard.
+        """
+        if muted:
+            self._silenced.append((len(played), FOREVER))
+        elif self._silenced:
+            self._silenced[-1] = (self._silenced[-1][0], len(played))
+
+    def audible(self, played: str) -> str:
+        """What of the text ``played`` was heard: all of it unless our voice was muted."""
+        kept, at = [], 0
+        for start, end in self._silenced:
+            kept.append(played[at:start])
+            at = max(at, end)
+        return "".join([*kept, played[at:]])
+
+    def give_up(self, piece: Utterance) -> None:
+        """Gives up a piece that failed, and all behind it; what comes before it will be spoken."""
+        kept = list(itertools.takewhile(lambda each: each is not piece, self.pieces))
+        for each in itertools.islice(self.pieces, len(kept), None):
+            each.cancel()
+        self.pieces = deque(kept)
+        self.streaming = None
+        self.open = False
+        self.failed = True
 
     def drop(self, *, keep_first: bool = False) -> None:
         """Gives up its pieces, but for the first if that is to be heard out."""
         kept = [self.pieces.popleft()] if keep_first and self.pieces else []
         for piece in self.pieces:
             piece.cancel()
+        self.file_due = False
         self.pieces = deque(kept)
         self.streaming = None
         self.open = False

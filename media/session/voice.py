@@ -16,10 +16,12 @@ from media.playout import Cut, PlayEnded, Playout, PlayStarted, Starved
 from media.protocol import events
 from media.session.feed import Feed
 from media.session.moments import Moments
+from media.session.telling import Telling
 from media.session.timers import Timers
 from media.session.track import Track
 from media.session.utterance import Source, Utterance
 from media.speech.ports import SpeechFailure
+from media.subtitle import words
 
 MAX_PIECES = 64
 """Pieces that wait in one track: an answer has a dozen sentences; more is a driver that does not listen."""
@@ -72,6 +74,9 @@ class Voice:
         self._moments = moments
         self._options = options
         self._fallback = fallback
+        self._telling = Telling(host.emit, moments, options.our_track)
+        self.muted = False
+        """Whether what we say is silenced on its way."""
         self._feed = Feed(self, playout, moments, timers, options)
         self._numbers = itertools.count(1)
         self._file = timers.alarm(self._file_ended)
@@ -87,6 +92,8 @@ class Voice:
                 return current
             self.interrupt()
         track = Track(f"t{next(self._numbers)}", play_id, kind, interruptible=interruptible)
+        if self.muted:
+            track.silence("", muted=True)
         self.track = self._tracks[track.name] = track
         return track
 
@@ -95,7 +102,7 @@ class Voice:
         if track.failed or track.cut:
             return None
         if len(track.pieces) >= MAX_PIECES:
-            self._error("tts", f"expected at most {MAX_PIECES} texts waiting on one track", 429)
+            self._telling.error("tts", f"expected at most {MAX_PIECES} texts waiting on one track", 429)
             return None
         piece = Utterance(self, text, opener, complete=complete)
         track.pieces.append(piece)
@@ -111,6 +118,15 @@ class Voice:
         """A command's pieces were added: they go on their way; a track that holds nothing ends."""
         self._feed.advance(track)
 
+    def mute(self, *, muted: bool) -> None:
+        """Silences what we say, or lets it be heard again. What passes in silence is not in the transcript."""
+        if muted == self.muted:
+            return
+        self.muted = muted
+        self.look(self._moments.now())
+        for track in self._tracks.values():
+            track.silence(self._text_sent(track, whole_words=muted), muted=muted)
+
     def interrupt(self, *, graceful: bool = False) -> bool:
         """Cuts what plays, or lets its sentence end. False if nothing plays."""
         now = self._moments.now()
@@ -121,7 +137,7 @@ class Voice:
         graceful = graceful and track.kind == "tts"
         cut = self.playout.cut_gracefully(now) if graceful else self.playout.cut(now)
         if track.kind == "tts" and not track.cut:
-            self._emit_interruption(track, cut if cut is not None and cut.play_id == track.name else None)
+            self._telling.interruption(track, cut if cut is not None and cut.play_id == track.name else None)
         track.cut = True
         track.auto_hangup = False
         if graceful and cut is not None:
@@ -136,8 +152,8 @@ class Voice:
         """The call is over: what was heard so far is told, as cut."""
         now = self._moments.now()
         self.look(now)
-        self._feed.stop()
         for track in list(self._tracks.values()):
+            self._feed.unwatch(track)
             track.cut = True
             track.auto_hangup = False
             self._cut_now(track, self.playout.cut(now), now)
@@ -148,8 +164,8 @@ class Voice:
         track = self._tracks.get(playing.play_id) if playing is not None else None
         if playing is None or track is None or track.kind != "tts" or track.started_at is None:
             return None
-        heard = playing.text_at(self.playout.heard(now)).text
-        return "".join([*track.heard, heard]), self._moments.ms_at(track.started_at)
+        played = "".join([*track.heard, playing.text_at(self.playout.heard(now)).text])
+        return track.audible(played), self._moments.ms_at(track.started_at)
 
     def look(self, now: float) -> None:
         """Takes note of what came to pass since the last time."""
@@ -189,25 +205,22 @@ class Voice:
 
     def feed_drained(self, track: Track) -> None:
         """Nothing more will come of a track."""
-        if track.idle:
-            self._finish(track, self._moments.now_ms())
+        self._look_at_end(track, self._moments.now_ms())
 
     def feed_failed(self, track: Track, piece: Utterance, failure: SpeechFailure) -> None:
-        """The rest of the track is given up; a fallback is spoken instead, once."""
-        self._feed.stop()
-        if track.play is not None and any(begun.begun for begun in track.pieces):
+        """A piece and all behind it are given up; a fallback is spoken instead, once."""
+        self._feed.unwatch(track)
+        if track.play is not None and piece.begun:
             track.play.break_off()
-        track.drop()
-        track.failed = True
+        track.give_up(piece)
         if not piece.fallback:
             late = failure.code in ("first_audio", "chunk_gap")
-            self._error("tts" if track.kind == "tts" else "media", str(failure), 408 if late else 500)
+            self._telling.error("tts" if track.kind == "tts" else "media", str(failure), 408 if late else 500)
         if track.kind == "tts" and not track.cut:
             if self._options.fallback_text and not piece.fallback:
                 track.pieces.append(Utterance(self, self._options.fallback_text, self._fallback, fallback=True))
-            elif self._options.fallback_file and self._leg.play_file(self._options.fallback_file):
-                track.file_playing = True
-                self._file.set(self._moments.now() + self._options.fallback_file_seconds)
+            else:
+                track.file_due = bool(self._options.fallback_file)
         self._feed.advance(track)
 
     # --- tracks ---
@@ -215,15 +228,37 @@ class Voice:
     def _track_of(self, utterance: Utterance) -> Track | None:
         return next((track for track in self._tracks.values() if utterance in track.pieces), None)
 
+    def _text_sent(self, track: Track, *, whole_words: bool) -> str:
+        """What of a track's text has left: without the word that is under way, or with it."""
+        before = "".join(track.heard)
+        playing = self.playout.playing
+        if playing is None or playing.play_id != track.name or not playing.begun:
+            return before
+        text, end = playing.text, len(playing.text_at(playing.taken).text)
+        if not whole_words:
+            end = next((word_end for _, word_end in words(text) if word_end > end), end)
+        return before + text[:end]
+
     def _file_ended(self) -> None:
         for track in list(self._tracks.values()):
             if track.file_playing:
                 self._end_file(track)
                 self._feed.advance(track)
 
+    def _look_at_end(self, track: Track, at: int) -> None:
+        """A track may be over, or it may be the turn of the file that speaks for it."""
+        if track.file_due and not track.pieces and not track.plays:
+            track.file_due = False
+            if self._leg.play_file(self._options.fallback_file):
+                track.file_playing = True
+                self._file.set(self._moments.now() + self._options.fallback_file_seconds)
+        if track.idle:
+            self._finish(track, at)
+
     def _end_file(self, track: Track) -> None:
         if track.file_playing:
             track.file_playing = False
+            self._file.cancel()
             self._leg.end_file()
 
     def _play_started(self, track: Track, fact: PlayStarted) -> None:
@@ -236,7 +271,7 @@ class Voice:
     def _tell_start(self, track: Track) -> None:
         if track.started_at is not None and not track.told:
             track.told = True
-            self._track_start(track, self._moments.ms_at(track.started_at))
+            self._telling.track_start(track, self._moments.ms_at(track.started_at))
             self._host.voice_started(track)
 
     def _play_ended(self, track: Track, fact: PlayEnded) -> None:
@@ -244,8 +279,9 @@ class Voice:
         track.heard_ms += fact.duration_ms
         if fact.text_heard:
             track.heard.append(fact.text_heard)
-        if track.idle:
-            self._finish(track, self._moments.ms_at(fact.sample))
+        self._look_at_end(
+            track, self._moments.now_ms() if track.started_at is None else self._moments.ms_at(fact.sample)
+        )
 
     def _cut_now(self, track: Track, cut: Cut | None, now: float) -> None:
         if cut is not None and cut.unheard[1] > cut.unheard[0]:
@@ -260,51 +296,15 @@ class Voice:
         """The one end of every track."""
         if self._tracks.pop(track.name, None) is None:
             return
+        self._feed.unwatch(track)
         if self.track is track:
             self.track = None
         if not track.told:
-            self._track_start(track, at)
+            self._telling.track_start(track, at)
         start = at if track.started_at is None else self._moments.ms_at(track.started_at)
         if track.heard and track.kind == "tts":
-            self._host.voice_heard("".join(track.heard), start, max(start, at), cut=track.cut)
-        self._host.emit(
-            events.TrackEnd(
-                timestamp=self._moments.now_ms(),
-                track_id=self._options.our_track,
-                duration=track.heard_ms,
-                ssrc=track.ssrc,
-                play_id=track.play_id,
-            )
-        )
+            self._host.voice_heard(track.audible("".join(track.heard)), start, max(start, at), cut=track.cut)
+        self._telling.track_end(track)
         self._host.voice_ended(track)
         for following in list(self._tracks.values()):
             self._tell_start(following)
-
-    # --- events ---
-
-    def _track_start(self, track: Track, at: int) -> None:
-        self._host.emit(events.TrackStart(timestamp=at, track_id=self._options.our_track, play_id=track.play_id))
-
-    def _emit_interruption(self, track: Track, cut: Cut | None) -> None:
-        self._host.emit(
-            events.Interruption(
-                timestamp=self._moments.now_ms(),
-                track_id=self._options.our_track,
-                play_id=track.play_id,
-                subtitle=cut.subtitle if cut is not None else "".join(piece.text for piece in track.pieces),
-                position=cut.position if cut is not None else 0,
-                current=cut.current_ms if cut is not None else 0,
-                total_duration=cut.total_ms if cut is not None else 0,
-            )
-        )
-
-    def _error(self, sender: str, message: str, code: int) -> None:
-        self._host.emit(
-            events.Error(
-                timestamp=self._moments.now_ms(),
-                track_id=self._options.our_track,
-                sender=sender,
-                error=message,
-                code=code,
-            )
-        )

@@ -150,12 +150,40 @@ def test_a_text_that_broke_off_keeps_the_words_its_audio_can_have_spoken() -> No
     play = play_of()
     play.mark("一二三四")
     play.append(ramp(0, 4100))  # half a second: two characters of slow speech
+    assert play.next_frame() is not None
     play.break_off()
     play.mark("抱歉")
     play.append(ramp(0, 4000))
     play.end()
     assert play.text == "一二抱歉"
     assert play.text_at(4100).text == "一二"
+
+
+def test_a_text_that_broke_off_before_any_of_it_left_is_not_played() -> None:
+    play = play_of()
+    play.mark("一二三四")
+    play.append(ramp(0, 4000))
+    play.mark("五六七八")
+    play.append(ramp(4000, 1000))
+    assert play.next_frame() is not None
+    play.break_off()
+    play.mark("抱歉")
+    play.append(ramp(9000, 320))
+    play.end()
+    assert all_frames(play) == ramp(160, 3840) + ramp(9000, 320)
+    assert play.text == "一二三四抱歉"
+
+
+def test_a_play_is_hollow_until_a_frame_could_leave() -> None:
+    play = play_of()
+    assert play.hollow
+    play.append(ramp(0, FRAME - 1))
+    assert play.hollow
+    play.append(ramp(0, 1))
+    assert not play.hollow
+    play.begun = True
+    assert play.next_frame() is not None
+    assert not play.hollow
 
 
 def test_a_text_that_broke_off_before_it_sounded_leaves_nothing() -> None:

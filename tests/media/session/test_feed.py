@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+
+from media.playout import MAX_PLAYS
 from media.protocol import events
-from media.protocol.commands import Tts
+from media.protocol.commands import Interrupt, Tts
 from media.speech.ports import SpeechFailure
-from tests.media.twins import Scene, with_options
+from tests.media.twins import Scene, loud, with_options
 
 
 def silent_scene(**options: object) -> Scene:
@@ -67,6 +70,123 @@ def test_a_dry_spell_inside_a_text_ends_it_after_what_was_heard() -> None:
     assert scene.of(events.Error)[0].code == 408
 
 
+def test_a_sentence_that_breaks_off_is_followed_by_a_breath_and_the_fallback() -> None:
+    scene = silent_scene(fallback_text="稍等")
+    scene.synthesizer.cached.add("稍等")
+    scene.session.submit(Tts(text="一二三四五六七八", play_id="a"))
+    scene.drain()
+    scene.synthesizer.streams[0].speak(3)
+    scene.run(0.1)
+    scene.synthesizer.streams[0].fail()
+    scene.run(4)
+    heard = loud(scene.leg.sent)
+    assert [number for number, _ in groupby(heard)] == [1, 2, 3, 0, 1, 2]
+    assert 10 <= heard.count(0) <= 14, "a quarter of a second"
+
+
+def test_a_sentence_that_breaks_off_before_it_is_heard_is_not_begun() -> None:
+    scene = silent_scene(fallback_text="稍等")
+    scene.synthesizer.cached.add("稍等")
+    scene.session.say("一二三。", play_id="a", more=True)
+    scene.session.say("四五六七八。", play_id="a")
+    scene.drain()
+    first, second = scene.synthesizer.streams
+    first.speak()
+    first.done()
+    second.speak(2)
+    scene.run(0.3)
+    second.fail()
+    scene.run(4)
+    assert scene.recording.turns == [("assistant", "一二三。稍等", False)]
+    assert [number for number, _ in groupby(loud(scene.leg.sent))] == [1, 2, 3, 4, 0, 1, 2]
+
+
+def test_the_sentences_before_one_that_fails_are_heard_out() -> None:
+    scene = silent_scene(fallback_text="稍等")
+    scene.synthesizer.cached.add("稍等")
+    scene.session.say("一二三四五。", play_id="a", more=True)
+    scene.session.say("二。", play_id="a")
+    scene.drain()
+    first, second = scene.synthesizer.streams
+    first.speak(3)
+    scene.run(0.2)
+    second.fail()
+    scene.run(0.2)
+    first.speak()
+    first.done()
+    scene.run(4)
+    assert scene.recording.turns == [("assistant", "一二三四五。稍等", False)]
+
+
+def test_the_far_ends_file_waits_until_what_came_was_heard() -> None:
+    scene = silent_scene(fallback_text="不好意思", fallback_file="sorry", fallback_file_seconds=4.0)
+    scene.session.submit(Tts(text="一二三四五六七八", play_id="a"))
+    scene.drain()
+    scene.synthesizer.streams[0].speak(5)
+    scene.run(0.3)
+    scene.synthesizer.streams[0].fail()
+    scene.run(0.6)
+    assert scene.leg.files == [], "a second of the sentence is heard first"
+    scene.run(1.0)
+    assert scene.leg.files == ["sorry"]
+    sent = len(scene.leg.sent)
+    assert loud(scene.leg.sent)[-1] == 5
+    scene.run(2.5)
+    assert scene.names == ["answer", "trackStart", "error"]
+    scene.run(2.5)
+    assert scene.names == ["answer", "trackStart", "error", "trackEnd"]
+    assert len(scene.leg.sent) == sent, "nothing of it is left to be said after the file"
+
+
+def test_a_file_that_is_due_is_not_played_after_an_interruption() -> None:
+    scene = silent_scene(fallback_file="sorry")
+    scene.session.submit(Tts(text="一二三四五六七八", play_id="a"))
+    scene.drain()
+    scene.synthesizer.streams[0].speak(5)
+    scene.run(0.3)
+    scene.synthesizer.streams[0].fail()
+    scene.session.submit(Interrupt())
+    scene.run(6)
+    assert scene.leg.files == []
+    assert scene.names[-1] == "trackEnd"
+
+
+def test_too_little_audio_to_be_sent_is_late_like_none() -> None:
+    scene = silent_scene()
+    scene.session.submit(Tts(text="您好", play_id="a"))
+    scene.drain()
+    scene.synthesizer.streams[0].listener.on_audio(bytes(300))
+    scene.run(4)
+    assert scene.names[-1] == "trackEnd"
+    assert scene.of(events.Error)[0].code == 408
+
+
+def test_a_sentence_that_was_to_be_heard_out_and_never_ends_does_not_hold_up_the_next() -> None:
+    scene = silent_scene()
+    scene.session.submit(Tts(text="一二三四五六七八。", play_id="a"))
+    scene.drain()
+    scene.synthesizer.streams[0].speak(3)
+    scene.run(0.2)
+    scene.session.submit(Interrupt(graceful=True))
+    scene.synthesizer.instant = True
+    scene.session.submit(Tts(text="甲乙", play_id="b"))
+    scene.run(6)
+    assert [turn[1] for turn in scene.recording.turns][-1] == "甲乙"
+    assert scene.names.count("trackEnd") == 2
+
+
+def test_more_plays_than_may_wait_are_an_error_of_that_track_alone() -> None:
+    scene = silent_scene()
+    scene.session.submit(Tts(text="一", play_id="a"))
+    scene.drain()
+    for number in range(MAX_PLAYS):
+        scene.session.playout.open(f"other-{number}")
+    scene.synthesizer.streams[0].speak()
+    scene.run(0.1)
+    assert "expected at most" in scene.of(events.Error)[0].error
+    assert not scene.session.over
+
+
 def test_a_slow_provider_is_no_failure_while_earlier_audio_plays() -> None:
     scene = silent_scene()
     scene.session.say("一二三四五六七八九十一二三四五。", play_id="a", more=True)
@@ -109,6 +229,7 @@ def test_words_whose_audio_never_came_are_not_in_the_transcript() -> None:
     scene.session.submit(Tts(text="一二三四五六七八", play_id="a", auto_hangup=True))
     scene.drain()
     scene.synthesizer.streams[0].speak(3)
+    scene.run(0.1)
     scene.synthesizer.streams[0].fail()
     scene.run(4)
     heard = "".join(turn.content for turn in scene.session.heard())

@@ -249,6 +249,45 @@ def test_muted_speech_passes_in_silence() -> None:
     assert loud(scene.leg.sent)[-1] == 2
 
 
+def test_what_passed_in_silence_is_not_in_the_transcript() -> None:
+    scene = Scene()
+    scene.session.submit(Tts(text="一二三四五六七八九十", play_id="a"))
+    scene.run(0.54)
+    scene.session.submit(Mute(track_id="serverSideTrack"))
+    scene.session.submit(Mute(track_id="serverSideTrack"))
+    scene.run(0.6)
+    scene.session.submit(Unmute())
+    scene.run(3)
+    heard = {number for number in loud(scene.leg.sent) if loud(scene.leg.sent).count(number) == 10}
+    assert heard == {1, 2, 7, 8, 9, 10}, "each whole character"
+    assert scene.recording.turns == [("assistant", "一二七八九十", False)]
+    assert scene.of(events.TrackEnd)[0].duration == 2000, "its time passed all the same"
+
+
+def test_speech_that_was_muted_from_end_to_end_leaves_no_line() -> None:
+    scene = Scene()
+    scene.session.submit(Mute())
+    scene.session.submit(Tts(text="一二三四五六七八九十", play_id="a"))
+    scene.run(3)
+    scene.session.submit(Unmute())
+    scene.session.submit(Tts(text="好", play_id="b"))
+    scene.run(1)
+    assert scene.recording.turns == [("assistant", "好", False)]
+    assert scene.recording.survivors == [("assistant", "好")]
+
+
+def test_an_interrupted_text_is_cut_where_it_was_cut_and_without_what_was_muted() -> None:
+    scene = Scene()
+    scene.session.submit(Tts(text="一二三四五六七八九十", play_id="a"))
+    scene.session.submit(Mute(track_id="serverSideTrack"))
+    scene.run(0.54)
+    scene.session.submit(Unmute())
+    scene.run(0.6)
+    scene.session.submit(Interrupt())
+    scene.run(0.1)
+    assert scene.recording.turns == [("assistant", "四五", True)]
+
+
 def test_pause_holds_the_voice_and_resume_repeats_little() -> None:
     scene = Scene()
     scene.session.submit(Tts(text="一二三四五", play_id="a"))
