@@ -1,168 +1,163 @@
-"""A worker killed at any step: each call row rings at most once, and every task still becomes final."""
+"""A worker killed at every step of every life of a task: each call row rings at most once, and every task becomes final.
+
+Every step is what `tests.workers.deaths` counts; every life is in `tests.workers.lives`. Whoever dies is followed by
+another worker, as a supervisor would have it, and maybe that one dies too.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import itertools
+import random
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import Any, Protocol
 
 import pytest
 import redis
-from sqlalchemy import Connection
+from sqlalchemy import Engine, delete, event, text
 
-from shared.doorbell import APPLY_EVENTS, DIAL, DISPATCH, FINISH_CALL
-from shared.lifecycle import FINAL_TASKS
-from tests.workers.twins import Office, cdr
-from workers.dial import dial
-from workers.dispatch import dispatch
-from workers.effects import DISPATCH_RUNG_KEY
-from workers.events import apply_events
-from workers.record import finish_call
-from workers.room import LEASES_KEY, REBUILD_KEY
-from workers.sweep import sweep
+from shared.database import open_engine
+from shared.schema import metadata
+from tests.workers.deaths import Killed, Steps
+from tests.workers.lives import LIVES, WORDS, World, live
+from tests.workers.twins import Office
 
-LONGEST_LIFE_SECONDS = 1_200
+EVERY = 4
+OFFSET = {name: index % EVERY for index, name in enumerate(LIVES)}
+"""Which steps the fast run takes; the slow one takes all others."""
 
 
-class Killed(BaseException):
-    """The process is gone."""
+class LiveThrough(Protocol):
+    def __call__(self, name: str, deaths: Sequence[int], *, wiped: int | None = None) -> list[Steps]: ...
 
 
-def kill_at_write(office: Office, number: int, *, committed: bool) -> None:
-    """The house's write transaction ``number`` kills the process: before it commits, or just after."""
-    write, seen = office.house.write, [0]
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Iterator[Engine]:
+    """The database of all lives, one after the other: statements are compiled once for thousands of processes.
 
-    @contextmanager
-    def killing() -> Iterator[Connection]:
-        seen[0] += 1
-        with write() as connection:
-            yield connection
-            if seen[0] == number and not committed:
-                raise Killed
-        if seen[0] == number:
-            raise Killed
-
-    office.house.write = killing  # type: ignore[method-assign]
+    The processes die, the machine does not: nothing here waits for the disk.
+    """
+    path = shutil.copy(empty_database, tmp_path_factory.mktemp("lives") / "waihu.db")
+    made = open_engine(f"sqlite:///{path}")
+    event.listen(made, "connect", lambda connection, _: connection.execute("PRAGMA synchronous=OFF"))
+    yield made
+    made.dispose()
 
 
-def kill_at_command(office: Office, number: int) -> None:
-    """Redis command or pipeline ``number`` kills the process."""
-    seen = [0]
+@pytest.fixture
+def live_through(tmp_path: Path, engine: Engine, redis_url: str) -> LiveThrough:
+    """Lives one life of a task, whose workers die one after the other at the steps given; the last one lives.
 
-    def counting(name: str) -> Callable[..., object]:
-        send = getattr(redis.Redis, name)
+    ``wiped``: the step of the last one at which Redis loses all it has, the broker's messages included.
+    Fails if a promise was broken. Returns the steps that each worker passed.
+    """
+    numbers = itertools.count(1)
 
-        def sent(*args: object, **kwargs: object) -> object:
-            seen[0] += 1
-            if seen[0] == number:
-                raise Killed
-            return send(office.house.redis, *args, **kwargs)
+    def through(name: str, deaths: Sequence[int], *, wiped: int | None = None) -> list[Steps]:
+        with redis.Redis.from_url(redis_url) as client:
+            client.flushall()
+        with engine.begin() as connection:
+            for table in reversed(metadata.sorted_tables):
+                connection.execute(delete(table))
+            connection.execute(text("DELETE FROM sqlite_sequence"))
+        workers: list[Steps] = []
+        try:
+            _live(tmp_path / str(next(numbers)), engine, redis_url, name, deaths, wiped, workers)
+        except AssertionError as error:
+            killed = [steps.names[-1] for steps in workers[: len(deaths)]]
+            error.add_note(f"life {name!r}, killed at steps {[*deaths]}: {killed}, wiped at step {wiped}")
+            raise
+        return workers
 
-        return sent
-
-    for name in ("execute_command", "pipeline"):
-        setattr(office.house.redis, name, counting(name))
-
-
-def work(office: Office) -> None:
-    """Everything that was rung is done, until nothing rings any more."""
-    bodies: dict[str, Callable[..., None]] = {
-        DISPATCH: dispatch,
-        DIAL: dial,
-        APPLY_EVENTS: apply_events,
-        FINISH_CALL: finish_call,
-    }
-    while office.bell.rung:
-        name, args = office.bell.rung.pop(0)
-        bodies[name](office.house, *args)
+    return through
 
 
-def life(office: Office) -> None:
-    """One call from its task to its record."""
-    office.ticket("13800138000")
-    dispatch(office.house)
-    work(office)
-    for uuid in list(office.phone.rings):
-        payload = cdr(1_000, 4_000)
-        for name in ("firstStart", "firstAnswer", "cdr"):
-            pay_load = payload if name == "cdr" else ""
-            apply_events(office.house, [office.event(name, request_id=uuid, call_id=f"call-{uuid}", pay_load=pay_load)])
-    work(office)
+def _live(
+    directory: Path,
+    engine: Engine,
+    redis_url: str,
+    name: str,
+    deaths: Sequence[int],
+    wiped: int | None,
+    workers: list[Steps],
+) -> None:
+    """Appends to ``workers`` as they begin."""
+    life = LIVES[name]
+    with ExitStack() as stack:
 
+        def enter(**options: Any) -> Office:
+            url = engine.url.render_as_string()
+            office = stack.enter_context(closing(Office(directory, url, redis_url, **life.settings, **options)))
+            office.house.engine = engine
+            return office
 
-def survive(open_office: Callable[..., Office], victim: Office) -> None:
-    """Another worker takes over, and time passes."""
-    heir = open_office(placer=victim.phone, clock=victim.clock)
-    for _ in range(LONGEST_LIFE_SECONDS // 5):
-        heir.advance(5)
-        heir.media()
-        heir.house.redis.delete(
-            REBUILD_KEY, DISPATCH_RUNG_KEY
-        )  # they end by Redis's own clock, which stands still here
-        sweep(heir.house)
-        work(heir)
-        if all(call.closed_at for call in heir.calls()) and heir.task(1).state in FINAL_TASKS:
+        outside = enter()
+        world = World(outside, life)
+        for steps in (*map(Steps, deaths), Steps(wiped, world.wipe)):
+            office = enter(placer=outside.phone, clock=outside.clock)
+            office.bell = outside.bell
+            steps.watch(office)
+            workers.append(steps)
+            try:
+                live(office, world)
+            except Killed:
+                continue
             break
-    assert heir.task(1).state in FINAL_TASKS
-    assert all(rings == 1 for rings in victim.phone.rings.values())
-    assert len(victim.phone.rings) <= 1
-    assert all(call.closed_at for call in heir.calls())
-    sweep(heir.house)
-    assert heir.house.redis.zcard(LEASES_KEY) == 0
+        judge(world, {uuid for steps in workers for uuid in steps.settled})
 
 
-@pytest.mark.parametrize("committed", [False, True])
-@pytest.mark.parametrize("number", range(1, 9))
-def test_killed_at_any_transaction(open_office: Callable[..., Office], number: int, committed: bool) -> None:
-    victim = open_office()
-    victim.media()
-    kill_at_write(victim, number, committed=committed)
-    try:
-        life(victim)
-    except Killed:
-        survive(open_office, victim)
-    else:
-        assert number > 6  # there were fewer transactions than that
-        assert victim.task(1).state == "completed"
+def judge(world: World, settled: set[str]) -> None:
+    """What must hold at the end; ``settled``: the startcalls whose answer a worker lived to commit."""
+    office, life = world.outside, world.life
+    assert world.at_rest()
+    rings = office.phone.rings
+    assert all(count == 1 for count in rings.values())
+    made = {call.uuid: call for call in office.calls()}
+    assert set(rings) <= {uuid for uuid, call in made.items() if call.dialing_at is not None}
+    assert len(rings) <= life.rings
+    in_doubt = {uuid for uuid, call in made.items() if call.dialing_at is not None and uuid not in settled}
+    if life.told:
+        in_doubt -= set(rings)  # an event has told what became of it
+    assert office.task(1).state in ({life.final, "unknown"} if in_doubt else {life.final})
+    for uuid in world.heard:
+        assert [(turn["role"], turn["content"]) for turn in made[uuid].dialogue] == list(WORDS)
 
 
-@pytest.mark.parametrize("number", range(1, 26))
-def test_killed_at_any_word_to_redis(open_office: Callable[..., Office], number: int) -> None:
-    victim = open_office()
-    victim.media()
-    kill_at_command(victim, number)
-    try:
-        life(victim)
-    except Killed:
-        survive(open_office, victim)
-    else:
-        assert number > 12  # there were fewer words than that
-        assert victim.task(1).state == "completed"
+def test_a_life_without_deaths_ends_as_its_callee_has_it(live_through: LiveThrough) -> None:
+    for name, life in LIVES.items():
+        [steps] = live_through(name, [])
+        assert len(steps.names) > 40, name
+        assert len(steps.settled) >= life.rings, name
 
 
-@pytest.mark.parametrize("rang", [False, True])
-def test_killed_inside_startcall(open_office: Callable[..., Office], rang: bool) -> None:
-    victim = open_office()
-    victim.media()
-
-    def killed(request_id: str) -> str:
-        if not rang:
-            victim.phone.rings.pop(request_id)
-        raise Killed
-
-    victim.phone.answers = [killed]
-    with pytest.raises(Killed):
-        life(victim)
-    survive(open_office, victim)
-    assert victim.task(1).state == "unknown"
+@pytest.mark.parametrize("name", LIVES)
+def test_killed_at_every_fourth_step(live_through: LiveThrough, name: str) -> None:
+    kill_at_each(live_through, name, lambda step: step % EVERY == OFFSET[name])
 
 
-def test_redis_wiped_in_mid_life_loses_nothing(open_office: Callable[..., Office]) -> None:
-    office = open_office()
-    office.media()
-    office.ticket("13800138000")
-    dispatch(office.house)
-    office.house.redis.flushall()
-    office.bell.rung.clear()
-    survive(open_office, office)
-    assert office.task(1).state == "not_connected"
-    assert len(office.phone.rings) == 1
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LIVES)
+def test_killed_at_every_other_step(live_through: LiveThrough, name: str) -> None:
+    kill_at_each(live_through, name, lambda step: step % EVERY != OFFSET[name])
+
+
+def kill_at_each(live_through: LiveThrough, name: str, chosen: Callable[[int], bool]) -> None:
+    [whole] = live_through(name, [])
+    for step in filter(chosen, range(1, len(whole.names) + 1)):
+        live_through(name, [step])
+
+
+@pytest.mark.parametrize("seeds", [range(30), pytest.param(range(30, 200), marks=pytest.mark.slow)], ids=str)
+def test_who_takes_over_is_killed_too(live_through: LiveThrough, seeds: range) -> None:
+    for seed in seeds:
+        luck = random.Random(seed)
+        live_through(luck.choice(list(LIVES)), [luck.randint(1, 60) for _ in range(luck.randint(2, 4))])
+
+
+@pytest.mark.parametrize("name", LIVES)
+def test_redis_wiped_at_every_eighth_step(live_through: LiveThrough, name: str) -> None:
+    [whole] = live_through(name, [])
+    for step in range(1 + OFFSET[name], len(whole.names) + 1, 2 * EVERY):
+        live_through(name, [], wiped=step)
