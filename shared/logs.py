@@ -38,8 +38,15 @@ _PHONE_FIELDS = frozenset({"phone", "number", "callee", "caller", "telephone", "
 _NAMED = re.compile(
     r"((?:phone|number|callee|caller|telephone|mobile|tel|电话|号码)[\"'\s:=：]{1,4})(\+?\d{7,24})(?!\d)", re.IGNORECASE
 )
-_BARE = re.compile(r"(?<![0-9a-fA-F])(?<![0-9]\.)(?:\+\d{7,15}|1[3-9]\d{9}|0\d{9,11}|0\d{2,3}-\d{7,8})(?![0-9a-zA-Z])")
+_BARE = re.compile(
+    r"(?<![0-9a-fA-F])(?<![0-9]\.)"
+    r"(?:(?:\+|00)?86[- ]?)?(?:1[3-9]\d[- ]?\d{4}[- ]?\d{4}|0\d{2,3}-\d{7,8})(?![0-9a-zA-Z])"
+    r"|(?<![0-9a-fA-F])(?<![0-9]\.)(?:\+\d{7,15}|0\d{9,16})(?![0-9a-zA-Z])"
+)
 """Mobile numbers, landlines with their area code, anything international; never our 19 digits, never a time in ms."""
+_UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+"""Control characters, other ends of lines, and what turns the direction of reading: in a terminal they forge what a
+line says. What clients send is in no message of ours, but it is in those of libraries and in errors."""
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _PLAIN = re.compile(r"[^\s\"'=]+")
@@ -69,6 +76,11 @@ def _masked_field(match: re.Match[str]) -> str:
     return match[0] if is_call_uuid(match[2]) else match[1] + numbers.mask(match[2])
 
 
+def visible(text: str) -> str:
+    """``text`` with what no terminal shows, or what would act on one, written out: ``\\n``, ``\\x1b``, ``\\u202e``."""
+    return _UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
 class TextFormatter(logging.Formatter):
     """``2026-11-20 14:00:00.123 INFO worker message key=value``; a traceback follows on lines of its own."""
 
@@ -79,7 +91,7 @@ class TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         moment = datetime.fromtimestamp(record.created, self._zone)
         extras = "".join(f" {name}={_quoted(value)}" for name, value in _extras(record, self._mask).items())
-        message = self._mask.text(record.getMessage()).replace("\r", "\\r").replace("\n", "\\n")
+        message = visible(self._mask.text(record.getMessage()))
         line = f"{moment:%Y-%m-%d %H:%M:%S}.{moment.microsecond // 1000:03d} {record.levelname} {self._process} {message}{extras}"
         trace = _trace(self, record, self._mask)
         return f"{line}\n{trace}" if trace else line
@@ -105,7 +117,7 @@ class JsonFormatter(logging.Formatter):
         trace = _trace(self, record, self._mask)
         if trace:
             document["error"] = trace
-        return json.dumps(document, ensure_ascii=False, default=str)
+        return _json(document)
 
 
 def configure(settings: Settings, process: str, stream: TextIO | None = None) -> None:
@@ -157,12 +169,18 @@ def _extras(record: logging.LogRecord, mask: Mask) -> dict[str, Any]:
 
 def _quoted(value: Any) -> str:
     text = str(value)
-    return text if _PLAIN.fullmatch(text) else json.dumps(text, ensure_ascii=False)
+    return text if _PLAIN.fullmatch(text) and not _UNSEEN.search(text) else _json(text)
+
+
+def _json(document: Any) -> str:
+    """JSON in which everything reads as it is, but for what no terminal shows."""
+    written = json.dumps(document, ensure_ascii=False, default=str)
+    return _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", written)
 
 
 def _trace(formatter: logging.Formatter, record: logging.LogRecord, mask: Mask) -> str:
-    """The traceback or stack of a record, masked; "" if it has none."""
+    """The traceback or stack of a record, masked, each line set in so that none passes for one of the log; "" if none."""
     parts = [formatter.formatException(record.exc_info)] if record.exc_info and record.exc_info[0] else []
     if record.stack_info:
         parts.append(formatter.formatStack(record.stack_info))
-    return mask.text("\n".join(parts))
+    return "\n".join(f"    {visible(line)}" for line in mask.text("\n".join(parts)).split("\n")) if parts else ""

@@ -77,11 +77,43 @@ def test_a_traceback_follows_its_line_and_is_masked_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("form", ["text", "json"])
+@given(said=st.text(max_size=60))
+def test_whatever_is_said_takes_one_line_and_acts_on_no_terminal(
+    tmp_path_factory: pytest.TempPathFactory, form: str, said: str
+) -> None:
+    configured = settings(tmp_path_factory.getbasetemp(), LOG_FORMAT=form)
+    written = line(configured, said + "\x1b[2J\u2028", field=said + "\x9b31m\u202e", plain="\x1b]0;owned\x07")
+    assert written.endswith("\n")
+    assert not set(written[:-1]) & {chr(code) for code in (*range(32), *range(127, 160))}
+    assert len(written.splitlines()) == 1
+    if form == "json":
+        assert json.loads(written)["plain"] == "\x1b]0;owned\x07"
+
+
+def test_an_error_cannot_forge_a_line_either(tmp_path: Path) -> None:
+    stream = io.StringIO()
+    logs.configure(settings(tmp_path), "api", stream)
+    try:
+        raise ValueError("bad\n2026-11-20 14:00:00.123 INFO web all is well\x1b[1A")
+    except ValueError:
+        logging.getLogger("x").exception("it failed")
+    first, *others = stream.getvalue().split("\n")
+    assert first.endswith("it failed")
+    assert all(other.startswith("    ") for other in others[:-1])
+    assert "\\x1b[1A" in stream.getvalue()
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
 @pytest.mark.parametrize(
     ("said", "hidden"),
     [
         ("dialling 13800138000 now", "13800138000"),
         ("dialling +8613800138000", "8613800138000"),
+        ("dialling 8613800138000", "13800138000"),
+        ("dialling 008613800138000", "13800138000"),
+        ("dialling +86 138 0013 8000", "138 0013 8000"),
+        ("dialling 138-0013-8000.", "138-0013-8000"),
+        ("dialling 86-0571-88001234.", "88001234"),
         ("号码057188001234。", "057188001234"),
         ("landline 0571-88001234", "88001234"),
         ("INSERT … 'phone': '8801234'", "8801234"),
