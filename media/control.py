@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import msgspec
@@ -25,6 +25,8 @@ MAX_WAITING = 500
 BATCH = 100
 RECONNECT_SECONDS = (0.5, 1.0, 2.0, 5.0)
 """Pauses between tries; the last one repeats."""
+HEED_SECONDS = 1.0
+"""After so long a task that swallowed its cancellation is told again to end."""
 _UNSPOKEN = frozenset({"trackId", "playId", "timestamp", "duration", "code", "reason", "initiator", "key", "startTime"})
 """Fields of an event that hold no dialogue."""
 _PUBLISHED = (
@@ -38,11 +40,27 @@ _hints = msgspec.json.Decoder(bus.Hint)
 
 
 def _heed_cancellation() -> None:
-    """Raises CancelledError if this task was told to end: the client swallows that while it connects, and a task group
-    lets it go when one of its own fails at the same moment."""
+    """Raises CancelledError if this task was told to end: the client swallows that while it connects."""
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError
+
+
+async def _run_until_one_fails(*duties: Coroutine[Any, Any, None]) -> None:
+    """Runs them side by side, and ends all when one does. Raises what that one raised.
+
+    No TaskGroup: in Python 3.11 and 3.12 one whose task fails leaves its parent marked as being cancelled.
+    """
+    tasks = [asyncio.get_running_loop().create_task(duty) for duty in duties]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        while pending := [task for task in tasks if not task.done()]:
+            for task in pending:
+                task.cancel()
+            await asyncio.wait(pending, timeout=HEED_SECONDS)
+    for failed in [task for task in tasks if not task.cancelled() and task.exception() is not None]:
+        failed.result()
 
 
 class Control:
@@ -68,6 +86,9 @@ class Control:
         self._own = bus.call_channel(process)
         self._watched: set[str] = set()
         self._changed = asyncio.Event()
+        self._subscribed: deque[str] = deque()
+        """Channels that Redis has confirmed, and whose briefings are to be read again."""
+        self._confirmed = asyncio.Event()
         self._outbox: deque[bytes] = deque()
         self._filled = asyncio.Event()
 
@@ -101,8 +122,7 @@ class Control:
             began = asyncio.get_running_loop().time()
             try:
                 await self._connected()
-            except* (redis.RedisError, OSError) as group:
-                error = group.exceptions[0]
+            except (redis.RedisError, OSError) as error:
                 if failures == 0 or self.connected:
                     log.warning("Redis is away; calls go on without hints", extra={"error": type(error).__name__})
             self.connected = False
@@ -112,17 +132,14 @@ class Control:
             await asyncio.sleep(RECONNECT_SECONDS[min(failures, len(RECONNECT_SECONDS)) - 1])
 
     async def _connected(self) -> None:
-        pubsub = self._client.pubsub(ignore_subscribe_messages=True)
+        pubsub = self._client.pubsub()
         try:
             await pubsub.subscribe(self._own)  # a connection with no channel would have nothing to wait on
             _heed_cancellation()
             self.connected = True
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._listen(pubsub))
-                group.create_task(self._subscribe(pubsub))
-                group.create_task(self._send())
-                group.create_task(self._catch_up())
+            await _run_until_one_fails(self._listen(pubsub), self._subscribe(pubsub), self._send(), self._catch_up())
         finally:
+            self._subscribed.clear()
             await pubsub.aclose()  # type: ignore[no-untyped-call]
 
     async def _listen(self, pubsub: redis.asyncio.client.PubSub) -> None:
@@ -130,10 +147,16 @@ class Control:
             self._received(message)
 
     def _received(self, message: dict[str, Any]) -> None:
-        channel = message["channel"].decode()
-        uuid = channel.removeprefix(bus.call_channel(""))
+        uuid = message["channel"].decode().removeprefix(bus.call_channel(""))
+        if message["type"] == "subscribe":
+            self._subscribed.append(uuid)
+            self._confirmed.set()
+        elif message["type"] == "message":
+            self._hinted(uuid, message["data"])
+
+    def _hinted(self, uuid: str, data: bytes) -> None:
         try:
-            hint = _hints.decode(message["data"])
+            hint = _hints.decode(data)
         except msgspec.DecodeError:
             log.warning("a hint is not as it should be", extra={"uuid": uuid})
             return
@@ -166,8 +189,15 @@ class Control:
                     await pipeline.execute()
 
     async def _catch_up(self) -> None:
-        """Hints that were said while nobody listened: what they were about is in the briefings."""
-        for uuid in list(self._watched):
-            briefing = await self._briefings.read(uuid)
-            if briefing is not None and briefing.stop_asked and uuid in self._watched:
-                self._on_hint(uuid, bus.Hint(type="stopped"))
+        """Hints that were said while nobody listened: what they were about is in the briefings.
+
+        They are read when Redis has confirmed a subscription: what is said from then on is heard.
+        """
+        while True:
+            await self._confirmed.wait()
+            self._confirmed.clear()
+            while self._subscribed:
+                uuid = self._subscribed.popleft()
+                briefing = await self._briefings.read(uuid) if uuid in self._watched else None
+                if briefing is not None and briefing.stop_asked and uuid in self._watched:
+                    self._on_hint(uuid, bus.Hint(type="stopped"))

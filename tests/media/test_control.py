@@ -51,6 +51,57 @@ def test_hints_for_watched_calls_alone_are_heard() -> None:
     asyncio.run(scenario())
 
 
+def test_a_stop_said_before_the_calls_channel_was_heard_is_found() -> None:
+    """Between a call's look-up and its subscription nobody hears its hints."""
+
+    async def scenario() -> None:
+        redis = fakeredis.FakeAsyncRedis()
+        briefings = BriefingsTwin()
+        briefings.known["call-1"] = briefing_of(1)
+        briefings.known["call-2"] = briefing_of(2)
+        heard: list[tuple[str, str]] = []
+        control = Control(redis, briefings, "p1", lambda uuid, hint: heard.append((uuid, hint.type)))
+        running = asyncio.ensure_future(control.run())
+        await until(lambda: control.connected)
+        briefings.known["call-1"] = briefing_of(1, stop_asked=True)
+        assert await redis.publish(bus.call_channel(uuid_of(1)), msgspec.json.encode(bus.Hint(type="stopped"))) == 0
+        control.watch(uuid_of(2))
+        control.watch(uuid_of(1))
+        await until(lambda: heard)
+        assert heard == [(uuid_of(1), "stopped")]
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await redis.aclose()
+
+    asyncio.run(scenario())
+
+
+def test_a_connection_that_breaks_is_made_again_as_often_as_it_breaks() -> None:
+    async def scenario() -> None:
+        server = fakeredis.FakeServer()
+        redis = fakeredis.FakeAsyncRedis(server=server)
+        heard: list[str] = []
+        control = Control(redis, BriefingsTwin(), "p1", lambda uuid, hint: heard.append(uuid))
+        running = asyncio.ensure_future(control.run())
+        for number in (1, 2):
+            await until(lambda: control.connected)
+            server.connected = False
+            control.watch(uuid_of(number))
+            await until(lambda: not control.connected)
+            server.connected = True
+            channel = bus.call_channel(uuid_of(number))
+            async with asyncio.timeout(20):
+                while not await redis.publish(channel, msgspec.json.encode(bus.Hint(type="hangup"))):  # noqa: ASYNC110
+                    await asyncio.sleep(0.005)
+        await until(lambda: heard == [uuid_of(1), uuid_of(2)])
+        assert not running.done()
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await redis.aclose()
+
+    asyncio.run(scenario())
+
+
 def test_the_oldest_live_events_are_dropped_first() -> None:
     async def scenario() -> None:
         server = fakeredis.FakeServer()

@@ -264,7 +264,6 @@ def test_redis_away_disturbs_no_call_and_hints_are_read_again_when_it_is_back(tm
                 here.briefings.known["call-1"] = msgspec.structs.replace(known, stop_asked=True)
                 here.control._client.connection_pool.reset()
                 redis.connected = True
-                await here.control._catch_up()
                 await here.until(lambda: session.over)
                 assert session.reason == "stopped"
 
