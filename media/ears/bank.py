@@ -18,7 +18,8 @@ from media.audio.dtmf import BLOCK, HOP, NO_KEY, DtmfDetector, classify, split
 from media.audio.level import NoiseGate, powers
 from media.audio.ring import RING_SAMPLES, WINDOW, Ring
 from media.ears.hysteresis import Hysteresis, SpeechRule
-from media.ears.vad import CONTEXT, Floats, SpeechModel
+from media.ears.vad import CONTEXT, SpeechModel
+from media.ears.weights import Floats
 from shared.errors import WaihuError
 
 Rows = npt.NDArray[np.intp]

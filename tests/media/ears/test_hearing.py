@@ -13,7 +13,8 @@ import pytest
 
 from media.ears.bank import EarsFullError
 from media.ears.hearing import Hearing
-from media.ears.vad import Floats, SpeechModel
+from media.ears.vad import SpeechModel
+from media.ears.weights import Floats
 
 Samples = npt.NDArray[np.int16]
 PATIENCE_S = 20.0

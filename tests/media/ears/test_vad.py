@@ -9,8 +9,7 @@ import numpy.typing as npt
 import pytest
 
 from media.audio.ring import WINDOW
-from media.ears import vad
-from media.ears.vad import CONTEXT, MAX_BATCH, ModelMissingError, SpeechModel
+from media.ears.vad import CONTEXT, MAX_BATCH, SpeechModel
 
 Samples = npt.NDArray[np.int16]
 
@@ -31,10 +30,10 @@ def alone(samples: Samples) -> list[float]:
 
 @pytest.fixture(scope="module")
 def calls(babble: Callable[..., Samples], line: Callable[..., Samples]) -> list[Samples]:
-    """Seventy calls of two seconds, each different: more than one batch holds."""
+    """Calls of two seconds, each different: more than one batch holds."""
     return [
         line(0.1 * (k % 7), babble(0.8, seed=k), 1.6)[:16_000] if k % 3 else line(2.0, babble(0.1))[:16_000]
-        for k in range(70)
+        for k in range(MAX_BATCH + 6)
     ]
 
 
@@ -48,7 +47,7 @@ def test_knows_speech_from_silence_and_noise(babble: Callable[..., Samples], lin
 
 def test_a_batch_says_what_each_call_alone_would(calls: list[Samples]) -> None:
     """Every call is in batches of changing size and order, some windows missing; the state must follow its row."""
-    model = SpeechModel(100)
+    model = SpeechModel(MAX_BATCH + 30)
     windows = [windows_of(call) for call in calls]
     heard: list[list[float]] = [[] for _ in calls]
     random = np.random.default_rng(3)
@@ -86,16 +85,3 @@ def test_forgetting_a_row_leaves_the_others(calls: list[Samples]) -> None:
     fresh = SpeechModel(1).probabilities(both[:1], windows[20][None])
     np.testing.assert_allclose(after[0], fresh[0], atol=1e-4)
     np.testing.assert_allclose(after[1], alone(calls[1])[20], atol=1e-4)
-
-
-def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vad, "_DISTRIBUTION", "no-such-package")
-    with pytest.raises(ModelMissingError, match="expected the package no-such-package"):
-        vad.model_path()
-
-
-def test_the_packages_code_is_never_imported() -> None:
-    import sys
-
-    assert "silero_vad" not in sys.modules
-    assert "torch" not in sys.modules
