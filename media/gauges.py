@@ -14,6 +14,7 @@ from media.exchange import Exchange
 from media.lag import LagProbe
 from media.legs.door import PhoneDoor
 from media.pacer import Pacer
+from media.recorder import Recorder
 from media.registry import Registry
 from shared.settings import Settings
 
@@ -32,6 +33,7 @@ class Gauges:
     control: Control
     bell: Bell
     door: PhoneDoor
+    recorder: Recorder
     filesystem: str
     """The id of the recordings directory that this process writes to: ``waihu doctor`` compares."""
 
@@ -69,6 +71,7 @@ class Gauges:
             metrics.gauge("underruns", "dry spells inside speech of live calls", sum(p.starvations for p in playouts)),
             *metrics.hearing(stats),
             metrics.counter("vad_failures", "looks of the ears that failed", self.hearing.failures),
+            metrics.counter("recording_failures", "times a recording began to fail", self.recorder.failures),
             metrics.counter("bad_frames", "audio frames refused", self.exchange.bad_frames + self.door.bad_frames),
             metrics.counter("live_dropped", "live events not sent", self.control.dropped),
             metrics.counter("rings_dropped", "messages to workers not sent", self.bell.dropped),

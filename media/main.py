@@ -152,6 +152,7 @@ async def run(settings: Settings) -> None:
             control=control,
             bell=bell,
             door=door,
+            recorder=recorder,
             filesystem=recordings.filesystem_id(settings.recordings_dir),
         )
         pages = Pages(health=gauges.health, ready=gauges.ready, metrics=gauges.text)
@@ -222,7 +223,7 @@ def _signals(loop: asyncio.AbstractEventLoop) -> asyncio.Event:
     return stopping
 
 
-def _recording_failed(recording: Recording, error: OSError) -> None:
+def _recording_failed(recording: Recording, error: Exception) -> None:
     log.error("a recording cannot be written; the call goes on", extra={"part": recording.part, "error": str(error)})
 
 

@@ -62,7 +62,7 @@ class Desk(Protocol):
     def wake(self) -> None:
         """Something waits that should not wait for the next poll."""
 
-    def report(self, recording: Recording, failure: OSError) -> None:
+    def report(self, recording: Recording, failure: Exception) -> None:
         """Tells the owner, from either thread."""
 
     def closing(self, recording: Recording) -> asyncio.Future[Closed]:
@@ -197,9 +197,10 @@ class Recording:
         return Closed(self.part, self.wav, self.transcript, files.frames, self.dropped_samples, self.dropped_lines)
 
     def _attempt(self, work: Callable[..., None], *arguments: object) -> bool:
+        """Whatever goes wrong with one recording is reported and counted, and harms no other: here is the boundary."""
         try:
             work(*arguments)
-        except OSError as failure:
+        except Exception as failure:  # noqa: BLE001 - reported
             if work not in self._failing:
                 self._failing.add(work)
                 self._desk.report(self, failure)
@@ -215,12 +216,14 @@ class Recorder:
         self,
         loop: asyncio.AbstractEventLoop,
         root: Path,
-        on_failure: Callable[[Recording, OSError], None],
+        on_failure: Callable[[Recording, Exception], None],
     ) -> None:
         """``on_failure`` is called on the loop, once each time a recording starts to fail; the call goes on."""
         self._loop = loop
         self._root = root
         self._on_failure = on_failure
+        self.failures = 0
+        """How often a recording began to fail."""
         self._recordings: set[Recording] = set()
         self._requests: deque[Callable[[], None]] = deque()
         self._wake = threading.Event()
@@ -257,16 +260,25 @@ class Recorder:
         if not opening.cancelled() and opening.exception() is None:
             self.closing(opening.result())
 
+    def _failed(self, recording: Recording, failure: Exception) -> None:
+        self.failures += 1
+        self._on_failure(recording, failure)
+
     # --- for Recording -------------------------------------------------------------------------------------------------
 
     def wake(self) -> None:
         """Something waits that should not wait for the next poll."""
         self._wake.set()
 
-    def report(self, recording: Recording, failure: OSError) -> None:
+    def report(self, recording: Recording, failure: Exception) -> None:
         """Tells the owner, from either thread."""
-        _log.warning("a recording cannot be written", extra={"part": recording.part, "errno": failure.errno})
-        self._loop.call_soon_threadsafe(self._on_failure, recording, failure)
+        foreseen = isinstance(failure, OSError)
+        _log.warning(
+            "a recording cannot be written",
+            extra={"part": recording.part, "error": type(failure).__name__, "errno": getattr(failure, "errno", None)},
+            exc_info=None if foreseen else failure,
+        )
+        self._loop.call_soon_threadsafe(self._failed, recording, failure)
 
     def closing(self, recording: Recording) -> asyncio.Future[Closed]:
         """Resolves when ``recording`` is on the disk."""

@@ -47,11 +47,11 @@ def open_files() -> list[str]:
     return [str(link.resolve()) for link in folder.iterdir()] if folder.is_dir() else []
 
 
-def recording_scenario(root: Path, play: Callable[[Recorder, list[OSError]], Awaitable[None]]) -> None:
+def recording_scenario(root: Path, play: Callable[[Recorder, list[Exception]], Awaitable[None]]) -> None:
     """Runs ``play`` with a recorder that is stopped afterwards."""
 
     async def scenario() -> None:
-        failures: list[OSError] = []
+        failures: list[Exception] = []
         recorder = Recorder(asyncio.get_running_loop(), root, lambda _, failure: failures.append(failure))
         recorder.start()
         try:
@@ -63,7 +63,7 @@ def recording_scenario(root: Path, play: Callable[[Recorder, list[OSError]], Awa
 
 
 def test_both_voices_are_where_they_were_on_the_timeline(tmp_path: Path) -> None:
-    async def play(recorder: Recorder, failures: list[OSError]) -> None:
+    async def play(recorder: Recorder, failures: list[Exception]) -> None:
         recording = await recorder.open(STEM)
         for start in range(0, 24_000, 160):
             recording.customer(start, ramp(start, 160))
@@ -83,7 +83,7 @@ def test_both_voices_are_where_they_were_on_the_timeline(tmp_path: Path) -> None
 
 
 def test_what_was_flushed_unheard_is_silent(tmp_path: Path) -> None:
-    async def play(recorder: Recorder, failures: list[OSError]) -> None:
+    async def play(recorder: Recorder, failures: list[Exception]) -> None:
         recording = await recorder.open(STEM)
         recording.ours(0, [ramp(0, 160) for _ in range(100)])
         recording.erase_ours(15_000, 16_000)
@@ -100,7 +100,7 @@ def test_what_was_flushed_unheard_is_silent(tmp_path: Path) -> None:
 
 
 def test_each_owner_writes_a_part_of_its_own(tmp_path: Path) -> None:
-    async def play(recorder: Recorder, failures: list[OSError]) -> None:
+    async def play(recorder: Recorder, failures: list[Exception]) -> None:
         first = await recorder.open(STEM)
         second = await recorder.open(STEM)
         first.customer(0, ramp(0, 800))
@@ -118,7 +118,7 @@ def test_each_owner_writes_a_part_of_its_own(tmp_path: Path) -> None:
 
 
 def test_a_call_whose_socket_comes_and_goes_for_ever_is_refused(tmp_path: Path) -> None:
-    async def play(recorder: Recorder, failures: list[OSError]) -> None:
+    async def play(recorder: Recorder, failures: list[Exception]) -> None:
         for _ in range(MAX_PARTS):
             await (await recorder.open(STEM, audio=False)).close()
         with pytest.raises(RecordingPathError, match="at most 50 parts"):
@@ -128,7 +128,7 @@ def test_a_call_whose_socket_comes_and_goes_for_ever_is_refused(tmp_path: Path) 
 
 
 def test_a_line_is_in_the_file_without_waiting_for_the_call_to_end(tmp_path: Path) -> None:
-    async def play(recorder: Recorder, failures: list[OSError]) -> None:
+    async def play(recorder: Recorder, failures: list[Exception]) -> None:
         recording = await recorder.open(STEM, audio=False)
         lines = [b'{"n":%d}\n' % number for number in range(200)]
         for line in lines:
@@ -140,7 +140,7 @@ def test_a_line_is_in_the_file_without_waiting_for_the_call_to_end(tmp_path: Pat
 
 
 def test_a_line_that_does_not_hurry_is_written_at_the_next_look(tmp_path: Path) -> None:
-    async def play(recorder: Recorder, failures: list[OSError]) -> None:
+    async def play(recorder: Recorder, failures: list[Exception]) -> None:
         recording = await recorder.open(STEM)
         recording.line(b"so far\n", hurry=False)
         await asyncio.to_thread(wait_until, lambda: recording.transcript.read_bytes() == b"so far\n")
@@ -149,7 +149,7 @@ def test_a_line_that_does_not_hurry_is_written_at_the_next_look(tmp_path: Path) 
 
 
 def test_nothing_is_taken_after_close_and_closing_twice_is_one(tmp_path: Path) -> None:
-    async def play(recorder: Recorder, failures: list[OSError]) -> None:
+    async def play(recorder: Recorder, failures: list[Exception]) -> None:
         recording = await recorder.open(STEM)
         recording.customer(0, ramp(0, 160))
         both = await asyncio.gather(recording.close(), recording.close())
@@ -164,7 +164,7 @@ def test_nothing_is_taken_after_close_and_closing_twice_is_one(tmp_path: Path) -
 
 
 def test_stopping_closes_what_is_open(tmp_path: Path) -> None:
-    async def play(recorder: Recorder, failures: list[OSError]) -> None:
+    async def play(recorder: Recorder, failures: list[Exception]) -> None:
         recording = await recorder.open(STEM)
         recording.customer(0, ramp(0, 320))
         recording.line(b"one\n")
@@ -188,7 +188,7 @@ def test_after_stop_nothing_can_be_opened(tmp_path: Path) -> None:
 def test_a_directory_that_cannot_be_made_is_an_error_of_open(tmp_path: Path) -> None:
     (tmp_path / "ai_call").write_text("in the way")
 
-    async def play(recorder: Recorder, failures: list[OSError]) -> None:
+    async def play(recorder: Recorder, failures: list[Exception]) -> None:
         with pytest.raises(OSError, match="ai_call"):
             await recorder.open(STEM)
 
@@ -196,7 +196,7 @@ def test_a_directory_that_cannot_be_made_is_an_error_of_open(tmp_path: Path) -> 
 
 
 def test_an_open_that_nobody_waits_for_any_more_leaves_no_open_file(tmp_path: Path) -> None:
-    async def play(recorder: Recorder, failures: list[OSError]) -> None:
+    async def play(recorder: Recorder, failures: list[Exception]) -> None:
         opening = asyncio.ensure_future(recorder.open(STEM))
         await asyncio.sleep(0)
         opening.cancel()
@@ -215,7 +215,7 @@ def test_a_full_disk_is_reported_once_and_the_call_goes_on(tmp_path: Path) -> No
     ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
 
-    async def play(recorder: Recorder, failures: list[OSError]) -> None:
+    async def play(recorder: Recorder, failures: list[Exception]) -> None:
         recording = await recorder.open(STEM)
         resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, hard))
         for start in range(0, 80_000, 160):
@@ -223,7 +223,7 @@ def test_a_full_disk_is_reported_once_and_the_call_goes_on(tmp_path: Path) -> No
         recording.line(b"heard\n")
         closed = await recording.close()
         await asyncio.sleep(0)
-        assert [failure.errno for failure in failures] == [errno.EFBIG]
+        assert [getattr(failure, "errno", None) for failure in failures] == [errno.EFBIG]
         assert closed.dropped_samples > 60_000
         assert closed.dropped_lines == 0
         assert recording.transcript.read_bytes() == b"heard\n"
@@ -237,6 +237,33 @@ def test_a_full_disk_is_reported_once_and_the_call_goes_on(tmp_path: Path) -> No
         signal.signal(signal.SIGXFSZ, ignored)
 
 
+def test_what_nobody_foresaw_costs_one_recording_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = PartFiles.write
+
+    def broken(files: PartFiles, piece: Block | Late) -> None:
+        if files.number == 1:
+            raise ZeroDivisionError
+        real(files, piece)
+
+    monkeypatch.setattr(PartFiles, "write", broken)
+
+    async def play(recorder: Recorder, failures: list[Exception]) -> None:
+        first, second = await recorder.open(STEM), await recorder.open(STEM)
+        for start in range(0, 16_000, 160):
+            first.customer(start, ramp(start, 160))
+            second.customer(start, ramp(start, 160))
+        first.line(b"heard\n")
+        closed, whole = await first.close(), await second.close()
+        await asyncio.sleep(0)
+        assert [type(failure) for failure in failures] == [ZeroDivisionError]
+        assert recorder.failures == 1
+        assert (closed.dropped_samples, closed.dropped_lines) == (16_000, 0)
+        assert (whole.samples, whole.dropped_samples) == (16_000, 0)
+        assert first.transcript.read_bytes() == b"heard\n"
+
+    recording_scenario(tmp_path, play)
+
+
 def test_a_disk_that_stalls_fills_no_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     gate = threading.Event()
     real = PartFiles.write
@@ -248,14 +275,14 @@ def test_a_disk_that_stalls_fills_no_memory(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(PartFiles, "write", stalled)
     monkeypatch.setattr(recorder_module, "BACKLOG_BYTES", 100_000)
 
-    async def play(recorder: Recorder, failures: list[OSError]) -> None:
+    async def play(recorder: Recorder, failures: list[Exception]) -> None:
         recording = await recorder.open(STEM)
         for start in range(0, 160_000, 160):
             recording.customer(start, ramp(start, 160))
         dropped = recording.dropped_samples
         gate.set()
         closed = await recording.close()
-        assert [failure.errno for failure in failures] == [errno.EBUSY]
+        assert [getattr(failure, "errno", None) for failure in failures] == [errno.EBUSY]
         assert dropped >= 160_000 - (100_000 // 4) - 3 * 3200 - 5200
         assert closed.dropped_samples == recording.dropped_samples
 
@@ -263,7 +290,7 @@ def test_a_disk_that_stalls_fills_no_memory(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_audio_that_is_much_too_late_is_counted_and_dropped(tmp_path: Path) -> None:
-    async def play(recorder: Recorder, failures: list[OSError]) -> None:
+    async def play(recorder: Recorder, failures: list[Exception]) -> None:
         recording = await recorder.open(STEM)
         recording.customer(160_000, ramp(0, 160))
         recording.customer(100_000, ramp(0, 160))
@@ -320,7 +347,7 @@ def test_killed_in_mid_call_all_but_the_last_second_is_there(tmp_path: Path) -> 
 
 
 def test_rates_other_than_8_khz(tmp_path: Path) -> None:
-    async def play(recorder: Recorder, failures: list[OSError]) -> None:
+    async def play(recorder: Recorder, failures: list[Exception]) -> None:
         recording: Recording = await recorder.open(STEM, rate=16_000)
         recording.customer(0, ramp(0, 320))
         await recording.close()
