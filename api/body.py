@@ -6,7 +6,8 @@ from typing import Any
 
 import msgspec
 from flask import Request
-from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
+from gunicorn.http.errors import ParseException  # type: ignore[import-untyped]
+from werkzeug.exceptions import BadRequest, ClientDisconnected, RequestEntityTooLarge
 
 from api.envelope import ParameterError, refuse
 
@@ -23,9 +24,13 @@ def read_bounded(request: Request) -> bytes:
     """The body, up to ``request.max_content_length`` bytes. Raises RequestEntityTooLarge (HTTP 413) beyond.
 
     A body that announces its length is refused unread. One in chunks is read up to the limit; werkzeug (3.1) cuts it
-    there in silence, and a cut body must not be taken for a whole one: nor one whose sender left (ClientDisconnected).
+    there in silence, and a cut body must not be taken for a whole one: nor one whose sender left (ClientDisconnected),
+    nor one whose chunks are none (BadRequest; gunicorn finds out while it is read).
     """
-    body = request.get_data(cache=False)
+    try:
+        body = request.get_data(cache=False)
+    except ParseException as error:
+        raise BadRequest(f"the body is not framed as HTTP demands ({type(error).__name__})") from error
     limit = request.max_content_length
     if request.content_length is None and limit is not None and len(body) >= limit:
         raise RequestEntityTooLarge
