@@ -69,12 +69,6 @@ class World:
                 return True
         return False
 
-    def pass_time(self, seconds: float) -> None:
-        self.outside.advance(seconds)
-        self.outside.media()
-        redis = self.outside.house.redis
-        redis.delete(REBUILD_KEY, *redis.keys("waihu:rung:*"))  # they end by Redis's own clock, which stands still here
-
     def wipe(self) -> None:
         """Redis loses everything; media soon says again that it lives."""
         self.outside.house.redis.flushall()
@@ -195,18 +189,25 @@ LIVES = {
 def live(office: Office, world: World) -> None:
     """Beats tick and ``office`` works, while the world goes on, until all is at rest or far too late."""
     for _ in range(LONGEST_SECONDS // LOOK_SECONDS):
-        world.pass_time(LOOK_SECONDS)
+        pass_time(world.outside, LOOK_SECONDS)
         sweep(office.house)
         dispatch(office.house)
-        _work(office, world)
+        work(office)
         while world.act():
-            _work(office, world)
+            work(office)
         if world.at_rest():
             return
 
 
-def _work(office: Office, world: World) -> None:
+def pass_time(office: Office, seconds: float) -> None:
+    """Media says that it lives, and quiet times end: they do so by Redis's own clock, which stands still here."""
+    office.advance(seconds)
+    office.media()
+    office.house.redis.delete(REBUILD_KEY, *office.house.redis.keys("waihu:rung:*"))
+
+
+def work(office: Office) -> None:
     """Everything that was rung is done; a message is lost with the worker that had taken it up."""
-    while world.outside.bell.rung:
-        name, args = world.outside.bell.rung.pop(0)
+    while office.bell.rung:
+        name, args = office.bell.rung.pop(0)
         BODIES[name](office.house, *args)
