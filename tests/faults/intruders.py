@@ -1,19 +1,23 @@
-"""The attack of those who do not belong here: forged events and sockets, no keys, too much, too slow; and what leaks."""
+"""The attack of those who do not belong here: forged events and sockets, no keys, paths out of the recordings, webhooks
+into the house, too much, too slow; and what leaks."""
 
 from __future__ import annotations
 
+import base64
 import json
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from typing import cast
+from urllib.parse import quote
 
 import httpx2
-from sqlalchemy import func, select
+from sqlalchemy import func, insert, select
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-from shared.database import reading
-from shared.schema import phone_events, tasks
+from shared.database import reading, writing
+from shared.schema import phone_events, tasks, webhook_deliveries, webhook_endpoints
 from tests.faults.attacks import BRIEF, FLEETING, TALKER, note
 from tests.faults.house import KEY, SECRET, Batch, House, answers, wait_for
 from tests.faults.verdict import Verdict, judge
@@ -21,6 +25,38 @@ from tests.faults.verdict import Verdict, judge
 SLOW_CLIENTS = 150
 """Of each kind, against 2 processes of 16 threads."""
 ANSWER_WITHIN = 10.0
+GIVEN_UP_WITHIN = 30.0
+"""The API gives a request 10 s to arrive, media a handshake 5; both look once a second."""
+FLOWER_PAGES = 20
+QUEUES = ("dispatch", "dial", "events", "results", "webhooks")
+_ALLOWED = {"X-API-Key": KEY}
+_ESCAPES = "\x1b[2J\x1b]0;owned\x07\r\nX-Injected: 1\u2028"
+_INTO_THE_HOUSE = (
+    "http://127.0.0.1:8899/api/v1/stats",
+    "http://localhost:8899/",
+    "http://0.0.0.0:8899/",
+    "http://2130706433/",
+    "http://017700000001/",
+    "http://0x7f.1/",
+    "http://127.1/",
+    "http://[::1]:8899/",
+    "http://[::ffff:127.0.0.1]/",
+    "http://[::ffff:7f00:1]/",
+    "http://[64:ff9b::7f00:1]/",
+    "http://[2002:7f00:1::]/",
+    "http://[fd00:ec2::254]/latest/meta-data",
+    "http://169.254.169.254/latest/meta-data",
+    "http://100.100.100.200/latest/meta-data",
+    "http://168.63.129.16/",
+    "http://10.0.0.1/",
+    "http://１２７.0.0.1/",
+    "http://user@127.0.0.1/",
+    "http://127.0.0.1:6379/",
+    "http://hooks.example.com\\@127.0.0.1/",
+    "gopher://127.0.0.1:6379/_FLUSHALL",
+    "file:///etc/passwd",
+)
+"""Every way of writing an address that is not for outsiders; a redirect is not followed at all (workers/webhooks)."""
 TOO_LARGE = 33 << 20
 _EVENT = {"event_name": "firstAnswer", "call_id": "forged", "request_id": "2611201530000000001", "pay_load": ""}
 
@@ -32,38 +68,95 @@ def intrude(house: House, seed: int) -> Verdict:
     wait_for(lambda: answers(f"http://127.0.0.1:{house.ports['flower']}/healthcheck"), 60, "Flower does not come up")
     batch = house.submit([BRIEF] * 3 + [TALKER] * 2)
     before = _rows(house)
-    leaks: list[str] = []
-    with slow_clients(house.ports["api"]), slow_clients(house.ports["media"]):
-        tried = [
-            *_forge_events(house),
-            *_forge_sockets(house),
-            *_come_without_key(house, batch),
-            *_send_too_much(house),
-        ]
-        after = _rows(house)
-        batch += house.submit([FLEETING] * 3, within=ANSWER_WITHIN)
-    leaks += _flower(house, batch)
-    house.end("flower")
-    verdict = judge(house, batch, "forged, keyless, oversized and slow requests; leaks", len(tried) + 2 * SLOW_CLIENTS)
+    with rebound_webhook(house) as canary:
+        with slow_clients(house.ports["api"]) as to_api, slow_clients(house.ports["media"]) as to_media:
+            tried = [
+                *_forge_events(house),
+                *_forge_sockets(house),
+                *_come_without_key(house, batch),
+                *_leave_the_recordings(house),
+                *_register_webhooks(house),
+                *_write_on_terminals(house),
+                *_send_too_much(house),
+            ]
+            after = _rows(house)
+            batch += house.submit([FLEETING] * 3, within=ANSWER_WITHIN)
+            tried += [(f"slow connection to {port}", _ended(client)) for port, client in (*to_api, *to_media)]
+        leaks = [*_flower(house, batch), *_messages(house, batch)]
+        house.end("flower")
+        verdict = judge(house, batch, "forged, keyless, hostile, oversized and slow requests; leaks", len(tried) + 1)
+        tried.append(("webhook whose name moved to loopback", canary()))
     wrong = [name for name, refused in tried if not refused]
     note(verdict, f"not refused: {wrong}" if wrong else "")
     note(verdict, f"rows that intruders made: {before} -> {after}" if before != after else "")
+    note(verdict, "a log acts on terminals" if _terminals(house) else "")
     return note(verdict, f"Flower shows {leaks}" if leaks else "")
 
 
 @contextmanager
-def slow_clients(port: int) -> Iterator[None]:
-    """Connections that say nothing, half a head, or half a body, until the end of the block."""
+def slow_clients(port: int) -> Iterator[list[tuple[int, socket.socket]]]:
+    """Connections that say nothing, half a head, or half a body, until the end of the block; with their port."""
     beginnings = (
         b"",
         b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Slow: ",
         b"POST /api/phone/events HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 900\r\n\r\n[",
     )
     with ExitStack() as stack:
+        clients = []
         for index in range(SLOW_CLIENTS):
             client = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=ANSWER_WITHIN))
             client.sendall(beginnings[index % len(beginnings)])
-        yield
+            clients.append((port, client))
+        yield clients
+
+
+def _ended(client: socket.socket) -> bool:
+    """Whether the server gives a slow connection up, instead of keeping it for ever."""
+    client.settimeout(GIVEN_UP_WITHIN)
+    try:
+        while client.recv(1 << 16):
+            pass  # what it says before it closes
+    except ConnectionResetError:
+        pass
+    except TimeoutError:
+        return False
+    return True
+
+
+@contextmanager
+def rebound_webhook(house: House) -> Iterator[Callable[[], bool]]:
+    """An endpoint whose host was public when it was registered and is loopback now: DNS rebinding, seen from the workers.
+
+    Yields a question to be asked once tasks have ended: was it tried, and did nobody come?
+    """
+    with socket.create_server(("127.0.0.1", 0)) as canary:
+        canary.setblocking(False)
+        url = f"http://127.0.0.1:{canary.getsockname()[1]}/latest/meta-data"
+        row = {"url": url, "secret": "s" * 32, "created_at": 0}
+        with writing(house.engine) as connection:
+            endpoint = connection.execute(
+                insert(webhook_endpoints).values(row).returning(webhook_endpoints.c.id)
+            ).scalar_one()
+
+        def nobody_came() -> bool:
+            wait_for(lambda: _refused(house, endpoint), 60, "no delivery was tried")
+            try:
+                canary.accept()[0].close()
+            except BlockingIOError:
+                return True
+            return False
+
+        try:
+            yield nobody_came
+        finally:
+            httpx2.delete(f"{house.api}/api/v1/webhooks/{endpoint}", headers=_ALLOWED, timeout=60, trust_env=False)
+
+
+def _refused(house: House, endpoint: int) -> bool:
+    deliveries = webhook_deliveries.c
+    with reading(house.engine) as connection:
+        errors = connection.execute(select(deliveries.last_error).where(deliveries.endpoint_id == endpoint)).scalars()
+        return any("not public" in error for error in errors)
 
 
 def _rows(house: House) -> tuple[int, int]:
@@ -133,6 +226,49 @@ def _come_without_key(house: House, batch: Batch) -> Iterator[tuple[str, bool]]:
         yield path, answer.status_code in (401, 404)
 
 
+def _leave_the_recordings(house: House) -> Iterator[tuple[str, bool]]:
+    for up in ("../", "%2e%2e%2f", "..%5c", "%252e%252e%252f", "..%c0%af", "....//", "/", "%00"):
+        name = f"{up * 6}etc/passwd"
+        url = f"{house.api}/recordings/files?filename={name}"
+        answer = httpx2.get(url, headers=_ALLOWED, timeout=ANSWER_WITHIN, trust_env=False)
+        yield f"recording {name}", answer.status_code in (400, 404)
+
+
+def _register_webhooks(house: House) -> Iterator[tuple[str, bool]]:
+    for url in _INTO_THE_HOUSE:
+        answer = httpx2.post(
+            f"{house.api}/api/v1/webhooks", json={"url": url}, headers=_ALLOWED, timeout=ANSWER_WITHIN, trust_env=False
+        )
+        yield f"webhook to {url}", answer.status_code in (400, 422)
+
+
+def _write_on_terminals(house: House) -> Iterator[tuple[str, bool]]:
+    """Escapes and ends of lines, everywhere a client may write: none of it may come back in a header or a log."""
+    for path, body in (
+        ("/api/aicall/createTasks", [house.tickets([FLEETING])[0] | {"ticketNo": _ESCAPES, "phone": _ESCAPES}]),
+        ("/api/aicall/records/list", {"callType": _ESCAPES}),
+        (f"/api/v1/calls/{quote(_ESCAPES, safe='')}", None),
+        (f"/{quote(_ESCAPES, safe='')}", None),
+    ):
+        headers = _ALLOWED | {"X-Request-ID": "a\x1b[31m", "User-Agent": "\x1b]0;owned\x07"}
+        answer = httpx2.request(
+            "GET" if body is None else "POST",
+            house.api + path,
+            json=body,
+            headers=headers,
+            timeout=ANSWER_WITHIN,
+            trust_env=False,
+        )
+        clean = not any("\x1b" in value or "owned" in value for value in answer.headers.values())
+        refused = answer.status_code in (400, 404) or answer.json().get("code") == 405
+        yield f"escapes to {path[:30]}", clean and refused
+
+
+def _terminals(house: House) -> bool:
+    paths = [path for path in house.logs.glob("*.log") if path.stem not in ("sandbox", "redis")]
+    return any("\x1b" in path.read_text(encoding="utf-8", errors="replace") for path in paths)
+
+
 def _send_too_much(house: House) -> Iterator[tuple[str, bool]]:
     url = httpx2.URL(house.api)
     for path, headers in (
@@ -159,6 +295,9 @@ def _flower(house: House, batch: Batch) -> list[str]:
         return answer.status_code == 200 and len(answer.json()) > 0
 
     wait_for(shown, 60, "Flower shows no task")
+    for uuid in list(json.loads(seen[0]))[:FLOWER_PAGES]:
+        page = httpx2.get(f"{url}/task/{uuid}", auth=("waihu", KEY), timeout=ANSWER_WITHIN, trust_env=False)
+        seen[0] += page.text
     leaks = ["all to everybody"] if httpx2.get(f"{url}/api/tasks", trust_env=False).status_code != 401 else []
     forbidden = {
         "a number": tuple(batch.ids),
@@ -166,3 +305,15 @@ def _flower(house: House, batch: Batch) -> list[str]:
         "a ticket": ("会员日", "\\u4f1a\\u5458\\u65e5"),
     }
     return leaks + [what for what, words in forbidden.items() if any(word in seen[0] for word in words)]
+
+
+def _messages(house: House, batch: Batch) -> list[str]:
+    """Celery's messages as they lie in Redis, base64 undone: Flower and every broker's console would show them."""
+    words = (*batch.ids, KEY, SECRET, "会员日", "张三")
+    found = []
+    for queue in QUEUES:
+        for message in cast("list[bytes]", house.redis.lrange(queue, 0, -1)):
+            document = json.loads(message)
+            said = base64.b64decode(document["body"]).decode() + json.dumps(document["headers"], ensure_ascii=False)
+            found += [f"{queue} holds a message that says too much"] if any(word in said for word in words) else []
+    return found
