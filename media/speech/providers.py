@@ -102,6 +102,8 @@ def open_speech(settings: Settings, limits: SpeechLimits | None = None) -> Speec
         endpoint=settings.tts_endpoint or aliyun.ENDPOINT,
         key=settings.tts_key,
     )
+    if any(endpoint.startswith("wss://") for endpoint in (recognition.endpoint, synthesis.endpoint)):
+        aliyun.tls()  # now, and not when the first call connects
     # The stand-in's voice is synthesised in a moment and may change with any version: not worth files.
     directory = settings.state_dir / PROMPTS_DIRECTORY if settings.tts_provider else None
     watched = WatchedSynthesizer(AliyunSynthesizer(), limits or SpeechLimits())

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from media.speech import aliyun
 from media.speech.ports import RecognitionOptions, SpeechFailure, SynthesisOptions
 from media.speech.providers import Speech, open_speech
 from sandbox.cloud.config import CloudConfig
@@ -73,6 +76,41 @@ def test_a_prompt_that_was_warmed_is_said_while_the_provider_is_away(tmp_path: P
         await speech.close()
 
     run(scenario)
+
+
+def test_connections_share_a_tls_context_that_is_there_before_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[ssl.SSLContext] = []
+    make = ssl.create_default_context
+
+    def counted(*arguments: Any, **options: Any) -> ssl.SSLContext:
+        made.append(make(*arguments, **options))
+        return made[-1]
+
+    monkeypatch.setattr(ssl, "create_default_context", counted)
+    aliyun.tls.cache_clear()
+    speech = speech_with(tmp_path, ASR_PROVIDER="aliyun", ASR_KEY="k")
+    assert made == [aliyun.tls()]
+
+    async def scenario() -> None:
+        greetings: list[bytes] = []
+
+        async def deaf(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            greetings.append(await reader.read(3))
+            writer.close()
+
+        server = await asyncio.start_server(deaf, "127.0.0.1", 0)
+        endpoint = f"wss://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        for _ in range(2):
+            with pytest.raises(SpeechFailure):
+                await aliyun.open_connection(endpoint, "k")
+        server.close()
+        await speech.close()
+        assert [greeting[:2] for greeting in greetings] == [b"\x16\x03", b"\x16\x03"], "TLS was spoken"
+
+    run(scenario)
+    assert len(made) == 1
 
 
 def test_a_provider_that_hangs_is_found_out(tmp_path: Path) -> None:
