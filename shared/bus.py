@@ -18,6 +18,9 @@ MEDIA_KEY = "waihu:media"
 HEARTBEAT_SECONDS = 2.0
 HEARTBEAT_TTL_MS = 8_000
 """A process that was silent for so long counts as gone: four heartbeats, above any stall seen."""
+LEASES_KEY = "waihu:room:leases"
+"""Sorted set: uuid of each call that has room, from before it is dialled until it has ended -> when that expires, in
+milliseconds of the Redis server's clock. Written by the workers alone."""
 BRIEFING_TTL_SECONDS = 4 * 3600
 """Longer than any call may ring and last."""
 OWNER_TTL_MS = 10_000

@@ -17,6 +17,7 @@ import msgspec
 import redis
 
 from shared.bus import HEARTBEAT_TTL_MS, MEDIA_KEY, Heartbeat
+from shared.bus import LEASES_KEY as LEASES_KEY
 from shared.clock import Clock
 from shared.errors import WaihuError
 from shared.settings import Caller
@@ -38,7 +39,6 @@ REBUILD_LOCK_MS = 10_000
 """Above any rebuild (one query and one script), below the wait for the next try after a killed one."""
 
 EPOCH_KEY = "waihu:room:epoch"
-LEASES_KEY = "waihu:room:leases"
 REBUILD_KEY = "waihu:room:rebuild"
 _SCRIPT = files("workers").joinpath("room.lua").read_text()
 _heartbeats = msgspec.json.Decoder(Heartbeat)

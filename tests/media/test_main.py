@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import socket
@@ -15,12 +14,6 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from media.main import drain, session_defaults
-from media.registry import Heart
-from shared.clock import FakeClock
-from shared.settings import load
-from tests.media.office import Office, answer, office
-
 HOUSE = Path(__file__).parents[2]
 PATIENCE = 60.0
 
@@ -32,12 +25,11 @@ def free_port() -> int:
 
 
 def environment(directory: Path, port: int) -> Mapping[str, str]:
-    """Settings of a process that finds neither Redis nor a phone system."""
+    """Settings of a process that finds no Redis."""
     return {name: value for name, value in os.environ.items() if not name.startswith("WAIHU_")} | {
         "WAIHU_STATE_DIR": str(directory),
         "WAIHU_MEDIA_LISTEN": f"127.0.0.1:{port}",
         "WAIHU_REDIS_URL": "redis://127.0.0.1:1/0",
-        "WAIHU_PHONE_URL": "http://127.0.0.1:1/dialog",
         "WAIHU_PLAYBOOKS_DIR": str(HOUSE / "playbooks"),
         "PYTHONPATH": str(HOUSE),
     }
@@ -72,7 +64,11 @@ def test_it_is_ready_without_redis_and_leaves_when_told(process: tuple[subproces
     running, port = process
     assert page(port, "/healthz").json()["status"] == "ok"
     ready = page(port, "/readyz")
-    assert (ready.status_code, ready.json()["redis"], ready.json()["stand_ins"]) == (200, "away", ["asr", "tts"])
+    assert (ready.status_code, ready.json()["redis"], ready.json()["stand_ins"]) == (
+        200,
+        "away",
+        ["phone", "asr", "tts"],
+    )
     assert "waihu_media_sessions{" in page(port, "/metrics").text
     running.send_signal(signal.SIGTERM)
     assert running.wait(PATIENCE) == 0
@@ -116,47 +112,3 @@ def test_a_port_that_is_taken_is_an_error_not_a_traceback(tmp_path: Path) -> Non
         )
     assert done.returncode == 1
     assert b"media cannot start" in done.stderr
-
-
-def in_drain(tmp_path: Path, *, timeout: float, second_signal: bool) -> tuple[str, bool]:
-    """A call that lives while the process drains: why it ended, and whether the drain waited for its own end."""
-
-    async def scenario(here: Office) -> tuple[str, bool]:
-        here.know(1)
-        stopping = asyncio.Event()
-        heart = Heart(here.redis, here.registry, FakeClock(), "p", "x")
-        async with here.dial() as phone:
-            session = await answer(here, phone, 1)
-            draining = asyncio.ensure_future(drain(here.registry, here.exchange, heart, stopping, timeout))
-            await here.until(lambda: here.registry.draining)
-            assert not session.over
-            if second_signal:
-                stopping.set()
-            elif timeout > 1:
-                session.end("done", "system")
-            await draining
-            return session.reason, here.registry.sessions == 0
-
-    async def run() -> tuple[str, bool]:
-        async with asyncio.timeout(PATIENCE), office(tmp_path) as here:
-            return await scenario(here)
-
-    return asyncio.run(run())
-
-
-def test_a_drain_waits_for_live_calls(tmp_path: Path) -> None:
-    assert in_drain(tmp_path, timeout=50, second_signal=False) == ("done", True)
-
-
-def test_a_drain_that_lasts_too_long_ends_what_is_left(tmp_path: Path) -> None:
-    assert in_drain(tmp_path, timeout=0.1, second_signal=False) == ("shutdown", True)
-
-
-def test_a_second_signal_ends_every_call(tmp_path: Path) -> None:
-    assert in_drain(tmp_path, timeout=50, second_signal=True) == ("shutdown", True)
-
-
-def test_the_longest_call_is_the_settings(tmp_path: Path) -> None:
-    settings = load({"WAIHU_MAX_CALL_SECONDS": "5m", "WAIHU_STATE_DIR": str(tmp_path)}, tmp_path)
-    assert session_defaults(settings).longest == 300.0
-    assert session_defaults(settings).barge_in

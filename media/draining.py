@@ -1,0 +1,61 @@
+"""How a media process leaves: it takes no more calls than were placed already, lets those finish, and ends what is left."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+
+from media.exchange import Exchange
+from media.registry import Heart, Registry
+from media.ringing import Ringing
+
+PLACING_SECONDS = 10.0
+"""A call that has room when the drain begins may not have been dialled yet, and its socket comes after the answer."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drain:
+    """One process's."""
+
+    registry: Registry
+    exchange: Exchange
+    heart: Heart
+    ringing: Ringing | None
+    """None: phones that ring are not waited for; the sandbox's people may find nobody."""
+    timeout: float
+    """Seconds for live calls to finish."""
+    ring_timeout: float
+    """Seconds that a phone may ring."""
+
+    async def run(self, signalled: asyncio.Event) -> None:
+        """Returns when no call is left. A second signal, or ``timeout``, ends those that are."""
+        registry = self.registry
+        registry.draining = True
+        signalled.clear()
+        await self.heart.beat()  # from here on no call is placed for this process
+        log.info("media drains", extra={"sessions": registry.sessions, "timeout": int(self.timeout)})
+        again = asyncio.ensure_future(signalled.wait())
+        empty = asyncio.ensure_future(self._empty())
+        await asyncio.wait([again, empty], timeout=self.timeout, return_when=asyncio.FIRST_COMPLETED)
+        again.cancel()
+        empty.cancel()
+        left = registry.sessions
+        self.exchange.end_all("shutdown")
+        await asyncio.sleep(0)
+        await self.exchange.closed()
+        log.info(
+            "media leaves", extra={"sessions_ended": left, "admitted": registry.admitted, "refused": registry.refused}
+        )
+
+    async def _empty(self) -> None:
+        """No call lives here, and no phone rings whose audio would come here."""
+        if self.ringing is not None:
+            try:
+                async with asyncio.timeout(self.ring_timeout + PLACING_SECONDS):
+                    await self.ringing.over()
+            except TimeoutError:
+                log.warning("phones may still ring; nobody will answer them here")
+        await self.registry.empty()
