@@ -148,11 +148,11 @@ class Playout:
         Depends on the clock alone: a late tick finds more due, an early one less. Empty when paused or idle.
         """
         queue = self._queue
+        clock = int((now - self._epoch) * self._rate + 0.5)
         if self._fading or (queue and queue[0].exhausted):
-            self._settle(self.clock(now))
+            self._settle(clock)
         if not queue or self.paused:
             return _NOTHING
-        clock = int((now - self._epoch) * self._rate + 0.5)
         ahead = self._sent_until - clock
         due = (self._lead + self._half - (ahead if ahead > 0 else 0)) // self._frame
         if due <= 0:
@@ -169,24 +169,25 @@ class Playout:
         return _NOTHING if self.paused else self._send(count, clock)
 
     def _send(self, count: int, clock: int) -> list[memoryview]:
-        start = at = max(self._sent_until, clock)
+        start = at = self._sent_until if self._sent_until > clock else clock
         frames: list[memoryview] = []
-        while self._queue and len(frames) < count:
-            play = self._queue[0]
-            before, sent_before = play.taken, len(frames)
-            while len(frames) < count and (frame := play.next_frame()) is not None:
+        queue = self._queue
+        while count and queue:
+            play = queue[0]
+            before, left = play.taken, count
+            while count and (frame := play.next_frame()) is not None:
                 frames.append(frame)
-            content = play.taken - before
-            if content:
+                count -= 1
+            if count < left:
                 if not play.begun:
                     play.begun = True
                     self._facts.append(PlayStarted(play.play_id, at))
                 play.starving = False
-                play.sent(at, content, clock)
-                at += (len(frames) - sent_before) * self._frame
+                play.sent(at, play.taken - before, clock)
+                at += (left - count) * self._frame
             if not play.exhausted:
                 break
-            self._fading.append(self._queue.popleft())
+            self._fading.append(queue.popleft())
         if frames:
             self.taken_at = start
             self._sent_until = at

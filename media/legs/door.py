@@ -15,7 +15,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request
 
 from media.legs.phone import BadFrames, PhoneLeg
-from media.legs.socket import AudioConnection
+from media.legs.socket import AudioConnection, Outbox
 from shared.errors import BriefingMissing, WaihuError
 from shared.phone.wire import WireError, decode_audio
 
@@ -76,11 +76,13 @@ class PhoneDoor:
         """Refused before their call was known."""
         self._calls = calls
         self._clock = clock
+        self._outbox = Outbox()
         self._opening: dict[str, asyncio.Task[PhoneLeg]] = {}
 
     async def handle(self, socket: ServerConnection) -> None:
         """One socket from its opening to its end. Raises nothing; a call that cannot be had closes the socket."""
         assert isinstance(socket, AudioConnection)
+        socket.outbox = self._outbox
         waiting = _Waiting(socket, self._clock)
         try:
             call_id = await waiting.call_id()

@@ -37,20 +37,17 @@ class BadFrames:
 
     def __init__(self, call_id: Callable[[], str]) -> None:
         self.count = 0
+        self.run = 0
+        """How many came in a row; a frame that was used ends it: set this to 0 then."""
         self._call_id = call_id
-        self._run = 0
-
-    def good(self) -> None:
-        """A frame was used."""
-        self._run = 0
 
     def bad(self, what: str) -> bool:
-        """A frame was not. True if there were too many in a row."""
+        """A frame was not used. True if there were too many in a row."""
         self.count += 1
-        self._run += 1
+        self.run += 1
         if self.count == 1:
             log.warning("an audio frame was refused", extra={"call_id": self._call_id(), "what": what})
-        return self._run >= MAX_BAD_RUN
+        return self.run >= MAX_BAD_RUN
 
 
 class PhoneLeg:
@@ -179,7 +176,7 @@ class PhoneLeg:
         except AudioError as error:
             self._refuse(error.code, 1009)
         else:
-            bad.good()
+            bad.run = 0
 
     def _refuse(self, what: str, code: int) -> None:
         self.bad_frames += 1

@@ -48,15 +48,53 @@ class SlowPeerError(ConnectionError):
     """The peer does not read what it is sent."""
 
 
+class Outbox:
+    """What calls send within one turn of the event loop, written together at its end.
+
+    A write wakes its reader and leaves the processor's caches full of the kernel's affairs: twenty writes in a row cost
+    much less than one after the work on each of twenty calls. Holds at most what one turn sends.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: list[tuple[AudioConnection, bytes]] = []
+
+    def put(self, connection: AudioConnection, data: bytes) -> None:
+        """Written when the loop has done what it is at."""
+        if not self._waiting:
+            connection.loop.call_soon(self._write)
+        self._waiting.append((connection, data))
+
+    def _write(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for connection, data in waiting:
+            transport = connection.transport
+            if connection.is_open and not transport.is_closing():
+                transport.write(data)
+
+
 class AudioConnection(ServerConnection):
     """A connection whose messages go to ``receiver``, synchronously, once that is set."""
 
+    outbox: Outbox
+    """Where what it sends waits for the end of the loop's turn; set by its handler before anything is sent."""
     receiver: Receiver | None = None
+    is_open = False
+    """Whether audio can still be sent."""
     _fragments: list[bytes] | None = None
     _rest = b""
     """The beginning of a frame that has not come to its end."""
     _through = False
     """The library reads for itself from now on: what came is not for us to cut into frames."""
+
+    def send_data(self) -> None:
+        """Called by the library after whatever may have changed the connection's state."""
+        super().send_data()
+        self.is_open = self.protocol.state is State.OPEN
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Called by the loop, once."""
+        self.is_open = False
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Called by the loop with what the peer sent."""
@@ -88,7 +126,7 @@ class AudioConnection(ServerConnection):
             if stop > end:
                 break
             receiver = self.receiver
-            if data[at] not in _DATA or receiver is None or self._fragments or self.protocol.state is not State.OPEN:
+            if not self.is_open or data[at] not in _DATA or receiver is None or self._fragments:
                 super().data_received(data[at:stop])
             else:
                 receiver(apply_mask(data[body:stop], data[mask:body]))
@@ -113,25 +151,20 @@ class AudioConnection(ServerConnection):
                 message, self._fragments = b"".join(self._fragments), None
                 receiver(message)
 
-    @property
-    def is_open(self) -> bool:
-        """Whether audio can still be sent."""
-        return self.protocol.state is State.OPEN
-
     def ignore(self) -> None:
         """Nobody hears what comes from now on: not the receiver, and not the library's queue, which would fill."""
         self.receiver = _ignored
 
     def send_frames(self, frames: Sequence[memoryview]) -> None:
-        """Writes one binary message a frame, at once. Ignored on a closing socket. Raises SlowPeerError."""
-        if self.protocol.state is not State.OPEN:
+        """Sends one binary message a frame. Ignored on a closing socket. Raises SlowPeerError."""
+        if not self.is_open:
             return
-        transport = self.transport
-        if transport.get_write_buffer_size() > MAX_UNSENT_BYTES:
+        if self.transport.get_write_buffer_size() > MAX_UNSENT_BYTES:
             raise SlowPeerError("expected the peer to read what it is sent, got a second of audio unread")
+        put = self.outbox.put
         for frame in frames:
             size = len(frame)
-            transport.write((_HEADER_320 if size == 320 else binary_header(size)) + frame)
+            put(self, (_HEADER_320 if size == 320 else binary_header(size)) + frame)
 
 
 def _ignored(message: bytes | bytearray | memoryview) -> None:

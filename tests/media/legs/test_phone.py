@@ -445,6 +445,7 @@ def test_a_peer_that_does_not_read_loses_its_call_and_no_other(tmp_path: Path) -
                 if session.over:
                     break
                 session.leg.send(big)
+                await asyncio.sleep(0)
             assert session.reason == "slow_peer"
             other.submit(Tts(text="您好", play_id="a"))
             assert len(await frames_of(good, 20)) == 20

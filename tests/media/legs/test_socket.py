@@ -12,7 +12,7 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
-from media.legs.socket import AudioConnection, binary_header
+from media.legs.socket import MAX_UNSENT_BYTES, AudioConnection, Outbox, SlowPeerError, binary_header
 from tests.media.office import Office, answer, frame, office
 
 REQUEST = (
@@ -34,12 +34,13 @@ class Wire(asyncio.Transport):
         super().__init__()
         self.written = bytearray()
         self.closed = False
+        self.unsent = 0
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         self.written += data
 
     def get_write_buffer_size(self) -> int:
-        return 0
+        return self.unsent
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         """It takes all."""
@@ -49,6 +50,12 @@ class Wire(asyncio.Transport):
 
     def close(self) -> None:
         self.closed = True
+
+    def abort(self) -> None:
+        self.closed = True
+
+    def is_closing(self) -> bool:
+        return self.closed
 
     def pause_reading(self) -> None:
         """Never asked for by what is tested."""
@@ -67,18 +74,20 @@ class NoServer:
         await asyncio.Event().wait()
 
 
-def open_connection() -> tuple[AudioConnection, Wire, NoServer]:
+def open_connection(outbox: Outbox | None = None) -> tuple[AudioConnection, Wire, NoServer]:
     """A connection after its handshake."""
     server = NoServer()
     protocol = ServerProtocol(max_size=MAX_SIZE)
     connection = AudioConnection(protocol, server, ping_interval=None)  # type: ignore[arg-type]
+    connection.outbox = outbox or Outbox()
     wire = Wire()
     connection.connection_made(wire)
     connection.data_received(REQUEST)
     assert connection.request is not None
     protocol.send_response(protocol.accept(connection.request))
     assert protocol.state is State.OPEN
-    protocol.data_to_send()
+    connection.send_data()
+    wire.written.clear()
     return connection, wire, server
 
 
@@ -158,6 +167,63 @@ def test_a_receiver_that_closes_the_connection_hears_nothing_more() -> None:
         assert received == [b"one"]
         for task in server.handler_tasks:
             task.cancel()
+
+    asyncio.run(scenario())
+
+
+def test_what_calls_send_in_one_turn_is_written_after_it() -> None:
+    async def scenario() -> None:
+        outbox = Outbox()
+        (one, one_wire, server), (other, other_wire, _) = open_connection(outbox), open_connection(outbox)
+        one.send_frames([memoryview(b"a" * 320), memoryview(b"b" * 4)])
+        other.send_frames([memoryview(b"c" * 320)])
+        one.send_frames([memoryview(b"d" * 320)])
+        assert not one_wire.written
+        assert not other_wire.written
+        await asyncio.sleep(0)
+        frames = [Frame(Opcode.BINARY, data).serialize(mask=False) for data in (b"a" * 320, b"b" * 4, b"d" * 320)]
+        assert one_wire.written == b"".join(frames)
+        assert other_wire.written == Frame(Opcode.BINARY, b"c" * 320).serialize(mask=False)
+        other.send_frames([memoryview(b"e" * 320)])
+        await asyncio.sleep(0)
+        assert other_wire.written.endswith(b"e" * 320)
+        for task in server.handler_tasks:
+            task.cancel()
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("how", ["closing", "lost", "aborted"])
+def test_nothing_follows_a_close_frame_and_the_other_calls_go_on(how: str) -> None:
+    async def scenario() -> None:
+        outbox = Outbox()
+        (closing, wire, _), (other, other_wire, _) = open_connection(outbox), open_connection(outbox)
+        closing.send_frames([memoryview(b"late" * 80)])
+        other.send_frames([memoryview(b"fine" * 80)])
+        if how == "closing":
+            closing.protocol.send_close(1000)
+            closing.send_data()
+        elif how == "lost":
+            closing.connection_lost(ConnectionResetError())
+        else:
+            closing.transport.abort()
+        assert closing.is_open == (how == "aborted"), "the loop has not told of it yet"
+        closing.send_frames([memoryview(b"more" * 80)])
+        await asyncio.sleep(0)
+        assert wire.written == (Frame(Opcode.CLOSE, b"\x03\xe8").serialize(mask=False) if how == "closing" else b"")
+        assert other_wire.written.endswith(b"fine" * 80)
+
+    asyncio.run(scenario())
+
+
+def test_a_peer_that_does_not_read_is_given_up() -> None:
+    async def scenario() -> None:
+        connection, wire, _ = open_connection()
+        wire.unsent = MAX_UNSENT_BYTES
+        connection.send_frames([memoryview(bytes(320))])
+        wire.unsent += 1
+        with pytest.raises(SlowPeerError):
+            connection.send_frames([memoryview(bytes(320))])
 
     asyncio.run(scenario())
 
