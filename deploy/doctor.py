@@ -25,7 +25,6 @@ from media.speech.aliyun import ENDPOINT as ALIYUN_ENDPOINT
 from shared import bus, dial_gate, gate_config, recordings
 from shared.database import open_engine, reading, require_current
 from shared.errors import DatabaseUnavailable, SettingsError
-from shared.lifecycle import WAITING_TASKS
 from shared.moments import printed
 from shared.schema import tasks
 from shared.settings import Settings, require_safe_listen
@@ -98,7 +97,7 @@ def _database(settings: Settings) -> Checks:
 
 
 def _oldest_due(engine: Engine) -> Check:
-    query = select(func.min(tasks.c.due_at)).where(tasks.c.state.in_(sorted(WAITING_TASKS)))
+    query = select(func.min(tasks.c.due_at)).where(tasks.c.due_at.is_not(None))
     try:
         with reading(engine) as connection:
             oldest = connection.execute(query).scalar()

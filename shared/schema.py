@@ -91,9 +91,11 @@ Index(
     tasks.c.priority.desc(),
     tasks.c.due_at,
     tasks.c.batch_id,
-    postgresql_where=text(_one_of("state", WAITING_TASKS)),
-    sqlite_where=text(_one_of("state", WAITING_TASKS)),
+    postgresql_where=tasks.c.due_at.is_not(None),
+    sqlite_where=tasks.c.due_at.is_not(None),
 )
+"""Over what has a due_at, which is what waits, and asked with nothing but that: PostgreSQL multiplies the odds of a state
+and of a due_at as if one said nothing of the other, expects next to no task to be due, and then sorts all that are."""
 _ACTIVE = _one_of("state", frozenset(TaskState) - FINAL_TASKS - WAITING_TASKS)
 Index("ix_tasks_active", tasks.c.state_at, postgresql_where=text(_ACTIVE), sqlite_where=text(_ACTIVE))
 """Tasks that must have a live call: as few as there are calls, however many tasks there are."""
