@@ -1,12 +1,13 @@
 """Dial: one call that dispatch wrote. For each call row at most one startcall leaves the house.
 
-The row is committed as dialing before startcall, by an update that only one can win and that no stop may have
-preceded. Whatever happens after it, the row is never queued again.
+The row is committed as dialing when startcall's first byte is about to leave, by an update that only one can win and
+that no stop may have preceded. Whatever happens after it, the row is never queued again.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 
 from sqlalchemy import Connection
@@ -36,7 +37,7 @@ from workers.holds import hold_tasks
 from workers.house import House
 from workers.room import NoLease, NoTurn, RoomShut
 from workers.store import Change, Held, Overtaken
-from workers.transitions import place, tell
+from workers.transitions import place
 
 log = logging.getLogger(__name__)
 
@@ -69,19 +70,48 @@ def _dial(house: House, uuid: str) -> None:
     if granted is None:
         call_off(house, uuid, _LEFT_ALONE)
         return
-    dialled = _commit_dialing(house, held)
-    if dialled is None:
+    departure = _Departure(house, held)
+    try:
+        fact = _startcall(house, held, departure)
+    except _CalledOff:
         house.breaker.withdraw(granted)
         return
-    fact = _startcall(house, dialled)
     try:
-        place(house, dialled, fact)
+        if departure.dialled is None:
+            call_off(house, uuid, _UNREACHED)
+        else:
+            place(house, departure.dialled, fact)
     finally:
         if house.breaker.record(granted, _OUTCOME[type(fact)]):
             ring_dispatch(house)
 
 
+class _CalledOff(Exception):
+    """Nothing left: the call is in other hands, was stopped, or a gate closed."""
+
+
+class _Departure:
+    """What is done when startcall is ready to leave, right before its first byte: the call is committed as dialing.
+
+    So neither a slow name server nor a slow handshake stands between that commit, after which a stop can only hang up,
+    and the request.
+    """
+
+    def __init__(self, house: House, held: Held) -> None:
+        self._house = house
+        self._held = held
+        self.dialled: Held | None = None
+        """The call as it was committed; None while nothing has left."""
+
+    def __call__(self) -> None:
+        self.dialled = _commit_dialing(self._house, self._held)
+        if self.dialled is None:
+            raise _CalledOff
+
+
 _LEFT_ALONE = Closed("breaker", "the phone system is left alone for a while")
+_NO_ROOM = Closed("room", "there is no room for the call; it waits with its task")
+_UNREACHED = Closed("phone", "the phone system could not be reached")
 _OUTCOME: dict[type[Fact], Outcome] = {
     Placed: Outcome.PLACED,
     RefusedFact: Outcome.REFUSED,
@@ -105,7 +135,7 @@ def _take_turn(house: House, held: Held) -> bool:
         return False  # it stays queued: the sweep opens the room and rings for it again
     except (NoLease, NoTurn) as error:
         log.info("no room for the call; it waits with its task", extra={"uuid": uuid, "error": error.code})
-        tell(house, uuid, UnplacedFact(house.clock.now_ms()))
+        call_off(house, uuid, _NO_ROOM)
         return False
     if turn.last:
         ring_dispatch(house)
@@ -175,10 +205,10 @@ def _ask_gates(connection: Connection, house: House, held: Held, now: int) -> No
         raise Shut(closed)
 
 
-def _startcall(house: House, held: Held) -> Fact:
+def _startcall(house: House, held: Held, departure: Callable[[], None]) -> Fact:
     """The one startcall of this row, and what came of it. An error of another kind leaves the row to its deadline."""
     try:
-        call_id = house.placer.startcall(held.caller, held.number, held.exten, held.call.uuid)
+        call_id = house.placer.startcall(held.caller, held.number, held.exten, held.call.uuid, leaving=departure)
     except Refused as error:
         log.info("startcall was refused", extra={"uuid": held.call.uuid, "reply_code": error.reply_code})
         return RefusedFact(house.clock.now_ms())

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 import ssl
+from collections.abc import Callable
 from typing import Self
 
 import httpcore2
@@ -26,6 +27,24 @@ KEEPALIVE_SECONDS = 4.0
 """Below the 5 s after which common servers close an idle connection: a request must not meet a closing one."""
 
 log = logging.getLogger(__name__)
+
+
+def _at_once() -> None:
+    """Nothing has to be done before the first byte leaves."""
+
+
+class _Once:
+    """``action``, at the first call alone: headers and body are two writes."""
+
+    def __init__(self, action: Callable[[], None]) -> None:
+        self._action = action
+        self._done = False
+
+    def __call__(self) -> None:
+        if not self._done:
+            self._action()
+            self._done = True
+
 
 _FAILURES = (
     httpcore2.TimeoutException,
@@ -50,9 +69,16 @@ class PhoneSystem:
             tls, max_connections=MAX_CONNECTIONS, keepalive_expiry=KEEPALIVE_SECONDS, network_backend=backend
         )
 
-    def startcall(self, caller: str, callee: str, exten: str, request_id: str) -> str:
-        """Section 2.1: asks for a call and returns its id. Raises Refused, Unplaced or OutcomeUnknown."""
-        return self._run(self._fresh, self._exchanges.startcall(caller, callee, exten, request_id)).call_id()
+    def startcall(
+        self, caller: str, callee: str, exten: str, request_id: str, *, leaving: Callable[[], None] = _at_once
+    ) -> str:
+        """Section 2.1: asks for a call and returns its id. Raises Refused, Unplaced or OutcomeUnknown.
+
+        ``leaving`` is called once connected, when the next thing is the request's first byte; what it raises is raised,
+        and nothing has left then.
+        """
+        once = _Once(leaving)
+        return self._run(self._fresh, self._exchanges.startcall(caller, callee, exten, request_id), once).call_id()
 
     def file_playback(self, call_id: str, name: str) -> None:
         """Section 2.2: plays a file that was uploaded beforehand; ``name`` without its suffix. Raises as startcall."""
@@ -94,16 +120,18 @@ class PhoneSystem:
     def _act(self, call_id: str, action: Playback, parameters: str = "") -> None:
         self._run(self._warm, self._exchanges.action(call_id, action, parameters)).succeed()
 
-    def _run(self, pool: httpcore2.ConnectionPool, exchange: Exchange) -> Exchange:
+    def _run(
+        self, pool: httpcore2.ConnectionPool, exchange: Exchange, leaving: Callable[[], None] = _at_once
+    ) -> Exchange:
         try:
             with (
-                within(exchange.timeout),
+                within(exchange.timeout, leaving, exchange.left),
                 pool.stream(
                     "POST",
                     exchange.url,
                     headers=exchange.headers,
                     content=exchange.body,
-                    extensions={"timeout": exchange.timeouts, "trace": exchange.trace},
+                    extensions={"timeout": exchange.timeouts},
                 ) as response,
             ):
                 for chunk in response.iter_stream():
@@ -176,13 +204,13 @@ class AsyncPhoneSystem:
 
     async def _run(self, pool: httpcore2.AsyncConnectionPool, exchange: Exchange) -> Exchange:
         try:
-            with within(exchange.timeout):
+            with within(exchange.timeout, left=exchange.left):
                 async with pool.stream(
                     "POST",
                     exchange.url,
                     headers=exchange.headers,
                     content=exchange.body,
-                    extensions={"timeout": exchange.timeouts, "trace": exchange.atrace},
+                    extensions={"timeout": exchange.timeouts},
                 ) as response:
                     async for chunk in response.aiter_stream():
                         exchange.take(chunk)

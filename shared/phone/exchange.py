@@ -9,7 +9,7 @@ import base64
 import logging
 import secrets
 import ssl
-from typing import Any, Literal
+from typing import Literal
 from urllib.parse import quote, unquote
 
 import httpcore2
@@ -106,13 +106,9 @@ class Exchange:
         self._left = False
         self._reply = bytearray()
 
-    def trace(self, step: str, _info: dict[str, Any]) -> None:
-        """Hears from the transport what it is about to do; from here on bytes may have left."""
-        if step == "http11.send_request_headers.started":
-            self._left = True
-
-    async def atrace(self, step: str, info: dict[str, Any]) -> None:
-        self.trace(step, info)
+    def left(self) -> None:
+        """Hears from the socket that it is about to be written to: from here on bytes may have left."""
+        self._left = True
 
     def take(self, chunk: bytes) -> None:
         """Keeps a piece of the reply's body. Raises OutcomeUnknown once it is too long to be one."""

@@ -116,10 +116,14 @@ class _Phone:
     def __init__(self, phone: PhoneTwin, steps: Steps) -> None:
         self._phone, self._steps = phone, steps
 
-    def startcall(self, caller: str, callee: str, exten: str, request_id: str) -> str:
-        self._steps.passed("before startcall")
+    def startcall(self, caller: str, callee: str, exten: str, request_id: str, *, leaving: Callable[[], None]) -> str:
+        def left() -> None:
+            leaving()
+            self._steps.passed("before startcall")
+
+        self._steps.passed("before connecting")
         try:
-            return self._phone.startcall(caller, callee, exten, request_id)
+            return self._phone.startcall(caller, callee, exten, request_id, leaving=left)
         finally:
             self._steps.passed("after startcall")
             self._steps.hear(request_id)

@@ -16,7 +16,7 @@ from workers.dial import dial
 from workers.dispatch import dispatch
 from workers.events import apply_events, stop_calls
 from workers.leases import renew_room
-from workers.room import LEASES_KEY, Lease, Turn
+from workers.room import LEASES_KEY, Lease, NoTurn, Turn
 
 
 def queued(office: Office, number: str = "13800138000", **task: object) -> str:
@@ -352,3 +352,64 @@ def test_a_slow_phone_system_holds_half_of_the_threads_and_the_rest_waits_its_tu
         thread.join(30)
     assert office.phone.rings == dict.fromkeys(uuids, 1)
     assert {call.state for call in office.calls()} == {"ringing"}
+
+
+class SlowToConnect(PhoneTwin):
+    """Looking its name up and connecting takes as long as ``meanwhile`` does; nothing has left by then."""
+
+    def __init__(self, meanwhile: Callable[[], object]) -> None:
+        super().__init__()
+        self._meanwhile = meanwhile
+
+    def startcall(
+        self, caller: str, callee: str, exten: str, request_id: str, *, leaving: Callable[[], None] = lambda: None
+    ) -> str:
+        self._meanwhile()
+        return super().startcall(caller, callee, exten, request_id, leaving=leaving)
+
+
+def test_no_startcall_leaves_after_a_stop_that_came_while_it_connected(open_office: Callable[..., Office]) -> None:
+    office = open_office(placer=SlowToConnect(lambda: stop(office)))
+    office.media()
+    batch_id = office.ticket()
+    dispatch(office.house)
+
+    def stop(office: Office) -> None:
+        office.set_task(batch_id, stop_requested_at=office.now, state="stopping")
+        stop_calls(office.house, [batch_id])
+
+    dial(office.house, office.calls(batch_id)[-1].uuid)
+    assert office.phone.requests == []
+    assert office.task(batch_id).state == "stopped"
+
+
+def test_a_call_that_another_dials_already_is_not_taken_back_for_want_of_room(
+    open_office: Callable[..., Office],
+) -> None:
+    """Its second message finds it queued; then the first goes on, and startcall is under way when this finds no turn."""
+    office = open_office()
+    office.media()
+    uuid = queued(office)
+    other = open_office(placer=office.phone, clock=office.clock)
+
+    def no_turn(uuid: str, caller: str) -> Turn:
+        seen: list[str] = []
+
+        def answer(request_id: str) -> str:
+            other.house.room.pace = late  # type: ignore[method-assign]
+            dial(other.house, request_id)
+            seen.append(office.call(request_id).state)
+            return "id"
+
+        def late(uuid: str, caller: str) -> Turn:
+            raise NoTurn("others stand before it")
+
+        office.phone.answers = [answer]
+        dial(office.house, uuid)
+        assert seen == ["dialing"]
+        raise NoTurn("others stand before it")
+
+    other.house.room.pace = no_turn  # type: ignore[method-assign]
+    dial(other.house, uuid)
+    assert office.phone.rings == {uuid: 1}
+    assert (office.call(uuid).state, office.call(uuid).call_id) == ("ringing", "id")

@@ -23,6 +23,7 @@ from sqlalchemy import insert, select, update
 from shared import bus
 from shared.clock import Clock, FakeClock
 from shared.database import reading, writing
+from shared.errors import Unplaced
 from shared.schema import calls, phone_events, tasks
 from shared.settings import Settings, load
 from workers.house import House
@@ -111,7 +112,12 @@ class PhoneTwin:
     requests: list[tuple[str, str, str, str]] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def startcall(self, caller: str, callee: str, exten: str, request_id: str) -> str:
+    def startcall(
+        self, caller: str, callee: str, exten: str, request_id: str, *, leaving: Callable[[], None] = lambda: None
+    ) -> str:
+        """An Unplaced among the answers is raised before anything is about to leave."""
+        if not (self.answers and isinstance(self.answers[0], Unplaced)):
+            leaving()
         with self._lock:
             self.requests.append((caller, callee, exten, request_id))
             self.rings[request_id] += 1

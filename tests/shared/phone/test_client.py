@@ -9,6 +9,7 @@ import socket
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -257,6 +258,58 @@ def startcall_until(phone: PhoneSystem) -> str | PhoneError:
         return phone.startcall("1", "2", "", "first")
     except PhoneError as error:
         return error
+
+
+def test_who_asks_is_told_once_before_a_byte_left() -> None:
+    told: list[int] = []
+    with Peer(PLACED) as peer, PhoneSystem(peer.url, timeout=TIMEOUT) as phone:
+        phone.startcall("1", "2", "", "3", leaving=lambda: told.append(len(peer.requests)))
+    assert told == [0]
+    assert len(peer.requests) == 1
+
+
+def test_what_is_raised_right_before_the_first_byte_is_raised_and_nothing_leaves() -> None:
+    class Stopped(Exception): ...
+
+    def stopped() -> None:
+        raise Stopped
+
+    with Peer(PLACED) as peer, PhoneSystem(peer.url, timeout=TIMEOUT) as phone, pytest.raises(Stopped):
+        phone.startcall("1", "2", "", "3", leaving=stopped)
+    assert peer.requests == []
+
+
+def test_a_process_that_stood_still_right_before_the_first_byte_does_not_ring_late() -> None:
+    def stand_still() -> None:
+        threading.Event().wait(2 * SHORT)
+
+    with Peer(PLACED) as peer, PhoneSystem(peer.url, timeout=SHORT) as phone, pytest.raises(Unplaced):
+        phone.startcall("1", "2", "", "3", leaving=stand_still)
+    assert peer.requests == []
+
+
+@pytest.mark.parametrize("dead", ["hangs", "refuses"])
+def test_of_several_addresses_a_dead_one_leaves_time_for_the_next(
+    run: Run, dead: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = socket.getaddrinfo
+
+    def two(host: Any, port: Any, *args: Any, **kwargs: Any) -> Any:
+        if host not in ("phone.test", b"phone.test"):
+            return real(host, port, *args, **kwargs)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (ip, int(port))) for ip in ("127.0.0.2", "127.0.0.1")]
+
+    monkeypatch.setattr(socket, "getaddrinfo", two)
+    with Peer(PLACED) as peer, ExitStack() as open_sockets:
+        port = int(peer.url.split(":")[2].split("/")[0])
+        if dead == "hangs":
+            open_sockets.enter_context(socket.create_server(("127.0.0.2", port), backlog=0))
+            for _ in range(8):
+                filler = open_sockets.enter_context(socket.socket())
+                filler.setblocking(False)
+                filler.connect_ex(("127.0.0.2", port))
+        assert startcall(run, f"http://phone.test:{port}/np", timeout=2.0) == CALL_ID
+    assert len(peer.requests) == 1
 
 
 # --- told in so many words: refused ------------------------------------------------------------------------------------
