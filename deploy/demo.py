@@ -44,7 +44,7 @@ def demo(console: Console, *, as_json: bool) -> int:
     """0 if every ticket ended as it should, else 1. Raises what plan.draw, state.held, House and Api raise."""
     began = time.monotonic()
     directory = Path.cwd()
-    state_dir = directory / "var" / "demo"
+    state_dir = _state_dir(os.environ, directory)
     environment = _environment(os.environ, state_dir)
     told = Console(stderr=True) if as_json else console
     with held(load(environment, directory).state_dir):
@@ -58,6 +58,13 @@ def demo(console: Console, *, as_json: bool) -> int:
     else:
         print_results(console, results, seconds, state_dir / "logs")
     return 0 if all(not result.problems for result in results) else 1
+
+
+def _state_dir(base: Mapping[str, str], directory: Path) -> Path:
+    """``demo`` in the state directory that WAIHU_STATE_DIR names, in the environment or ``.env``: emptied at every run."""
+    only = {PREFIX + name.upper(): "" for name in names() if name != "state_dir"}
+    given = {name: value for name, value in base.items() if name == f"{PREFIX}STATE_DIR"}
+    return load({**only, **given}, directory).state_dir / "demo"
 
 
 def _environment(base: Mapping[str, str], state_dir: Path) -> dict[str, str]:

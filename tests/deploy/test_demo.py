@@ -29,6 +29,15 @@ def test_neither_the_environment_nor_a_file_reaches_the_demo(tmp_path: Path) -> 
     assert (settings.playbooks_dir / "default.md").exists()
 
 
+def test_the_demo_s_state_lies_in_the_state_directory_that_was_asked_for(tmp_path: Path) -> None:
+    broken = {"WAIHU_CALL_WINDOW": "never", "WAIHU_MAX_CALLS": "many"}  # no business of the demo's
+    assert demo._state_dir({}, tmp_path) == tmp_path / "var" / "demo"
+    assert demo._state_dir({"WAIHU_STATE_DIR": "/srv/waihu"} | broken, tmp_path) == Path("/srv/waihu/demo")
+    (tmp_path / ".env").write_text("WAIHU_STATE_DIR=elsewhere\nWAIHU_MAX_CALLS=many\n")
+    assert demo._state_dir({}, tmp_path) == tmp_path / "elsewhere" / "demo"
+    assert demo._state_dir({"WAIHU_STATE_DIR": "here"}, tmp_path) == tmp_path / "here" / "demo"
+
+
 def test_every_run_begins_with_nothing(tmp_path: Path) -> None:
     (tmp_path / "recordings").mkdir()
     (tmp_path / "recordings" / "old.wav").touch()
