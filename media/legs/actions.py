@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
+from enum import Enum
 from typing import Protocol
 
 from shared.errors import OutcomeUnknown, PhoneError, Refused, Unplaced
@@ -17,7 +18,23 @@ PAUSE = 0.3
 CLEAN_SECONDS = 1.0
 """How long our next frames wait for ``clean_stream``: what it flushes is older than that anyway."""
 
+GONE_SECONDS = 1.0
+"""A call that is gone refuses everything; by then its socket has closed, which ends it as what it is: hung up."""
+
 log = logging.getLogger(__name__)
+
+
+class _Answer(Enum):
+    """What came of an action."""
+
+    DONE = "done"
+    REFUSED = "refused"
+    FAILED = "failed"
+    """It may not have arrived, or not have been carried out, as often as it was tried."""
+
+
+_going_on: set[asyncio.Task[None]] = set()
+"""Hangups of calls that are over; the loop itself holds tasks weakly. Each ends after TRIES time-outs of the client."""
 
 
 class StreamActions(Protocol):
@@ -55,6 +72,7 @@ class ActionChain:
         self._on_stuck = on_stuck
         self._waiting: deque[Callable[[], Awaitable[None]]] = deque()
         self._task: asyncio.Task[None] | None = None
+        self._hanging_up = False
 
     def start_stream(self, then: Callable[[], None]) -> None:
         """start_stream and stream_playback; then calls ``then``."""
@@ -74,14 +92,22 @@ class ActionChain:
         if self._task is not None and self._task is not asyncio.current_task():
             self._task.cancel()
             self._task = None
+        self._hanging_up = True
         self._add(self._hangup)
 
     async def finished(self, seconds: float) -> None:
-        """Returns when all is done, or given up after ``seconds``."""
-        if self._task is not None:
-            _, late = await asyncio.wait([self._task], timeout=seconds)
-            for task in late:
-                task.cancel()
+        """Returns when all is done, or after ``seconds``: what is not done then is given up, but for a hangup. That is
+        tried to its end, by itself; if that fails too, the workers hang up when no cdr has come (shared.lifecycle)."""
+        if self._task is None:
+            return
+        await asyncio.wait([self._task], timeout=seconds)
+        if self._task.done():
+            return
+        if self._hanging_up:
+            _going_on.add(self._task)
+            self._task.add_done_callback(_going_on.discard)
+        else:
+            self._task.cancel()
 
     def _add(self, action: Callable[[], Awaitable[None]]) -> None:
         self._waiting.append(action)
@@ -93,14 +119,23 @@ class ActionChain:
             await self._waiting.popleft()()
 
     async def _start(self, then: Callable[[], None]) -> None:
-        for name, action in (
-            ("start_stream", self._phone.start_stream),
-            ("stream_playback", self._phone.stream_playback),
-        ):
-            if not await self._try(name, action):
-                self._on_stuck()
-                return
-        then()
+        """Refused, the stream may be as an earlier session of the call left it: it is stopped, and begun anew."""
+        answer = await self._begin()
+        if answer is _Answer.REFUSED:
+            await self._try("stop_stream", self._phone.stop_stream)
+            answer = await self._begin()
+        if answer is _Answer.REFUSED:
+            await asyncio.sleep(GONE_SECONDS)
+        if answer is _Answer.DONE:
+            then()
+        else:
+            self._on_stuck()
+
+    async def _begin(self) -> _Answer:
+        answer = await self._try("start_stream", self._phone.start_stream)
+        if answer is _Answer.DONE:
+            answer = await self._try("stream_playback", self._phone.stream_playback)
+        return answer
 
     async def _clean(self, then: Callable[[], None]) -> None:
         try:
@@ -117,21 +152,21 @@ class ActionChain:
     async def _hangup(self) -> None:
         await self._try("hangup", self._phone.hangup)
 
-    async def _try(self, name: str, action: Callable[[str], Awaitable[None]]) -> bool:
-        """A refusal counts as done: the stream is as asked already, or the call is gone and its socket will tell."""
+    async def _try(self, name: str, action: Callable[[str], Awaitable[None]]) -> _Answer:
+        """Again and again while it may not have arrived. What was refused is not asked for again."""
         for attempt in range(TRIES):
             try:
                 await action(self._call_id)
             except Refused as error:
                 self._log(name, error)
-                return True
+                return _Answer.REFUSED
             except (Unplaced, OutcomeUnknown) as error:
                 self._log(name, error)
                 if attempt + 1 < TRIES:
                     await asyncio.sleep(PAUSE)
             else:
-                return True
-        return False
+                return _Answer.DONE
+        return _Answer.FAILED
 
     def _log(self, name: str, error: Exception) -> None:
         log.warning(

@@ -241,8 +241,10 @@ def _deadline(call: Call, at: int, audio_flows: bool, policy: Policy) -> tuple[C
         case CallState.RINGING | CallState.UNKNOWN | CallState.ANSWERED:
             return _hang_up_or_end(call, at)
         case _:
+            # Media said that it is over, and no cdr did: should media's hangup have failed, the customer is still there.
+            unconfirmed = bool(call.call_id) and call.media_ended_at is not None and call.cdr_at is None
             return replace(call, closed_at=call.closed_at or at, deadline_at=None), Effects(
-                finish=call.answered_at is not None
+                finish=call.answered_at is not None, hang_up=unconfirmed
             )
 
 

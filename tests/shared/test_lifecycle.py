@@ -69,7 +69,13 @@ def test_the_record_closes_without_the_second_end_after_its_wait() -> None:
     assert call.deadline_at == T0 + 5_000 + life.CLOSE_AFTER_MS
     call, effects = after(life.DeadlinePassed(call.deadline_at), call=call)
     assert (call.closed_at, call.deadline_at) == (T0 + 35_000, None)
-    assert effects == [Effects(finish=True)]
+    assert effects == [Effects(finish=True, hang_up=True)], "nothing says that media's hangup came through"
+
+
+def test_a_call_whose_end_the_cdr_confirmed_is_not_hung_up_again() -> None:
+    call, _ = after(life.Placed(T0, ID), life.Answered(T0, ID), life.CdrReceived(T0 + 5_000, ID, 1_000, 6_000))
+    call, effects = after(life.DeadlinePassed(T0 + 5_000 + life.CLOSE_AFTER_MS), call=call)
+    assert (call.closed_at, effects) == (T0 + 35_000, [Effects(finish=True)])
 
 
 def test_an_audio_frame_alone_proves_the_answer() -> None:
@@ -345,8 +351,9 @@ def invariants_hold(before: Call, call: Call, effects: Effects) -> None:
         assert call.state is before.state
         assert not effects.free_room
         assert effects.outcome is None
-        given_up = call.cdr_at is None and call.media_ended_at is None
-        assert not effects.hang_up or (given_up and not before.call_id)
+        given_up = call.media_ended_at is None and not before.call_id
+        unconfirmed = call.media_ended_at is not None and before.closed_at is None and call.closed_at is not None
+        assert not effects.hang_up or (call.cdr_at is None and (given_up or unconfirmed))
     ended_now = before.live and not call.live
     assert effects.free_room == ended_now
     assert (effects.outcome is not None) == ended_now

@@ -82,6 +82,22 @@ def test_a_sentence_that_was_being_spoken_when_media_died_is_kept_as_far_as_it_w
     ]
 
 
+def test_a_call_that_only_media_said_is_over_is_hung_up_once_more(office: Office) -> None:
+    """Media's own hangup may have failed, and the customer be there still."""
+    uuid = dialled(office)
+    tell(office, uuid, "firstAnswer")
+    at = office.now
+    write_lines(office, uuid, [Begin(at=at, call_id="c", part=1), End(at=at + 500, reason="done", initiator="system")])
+    finish_call(office.house, uuid)
+    assert (office.call(uuid).state, office.phone.hung_up) == ("ended", [])
+    office.advance(30)
+    sweep(office.house)
+    assert office.phone.hung_up == [f"call-{uuid}"]
+    office.advance(60)
+    sweep(office.house)
+    assert office.phone.hung_up == [f"call-{uuid}"]
+
+
 def test_what_was_heard_becomes_the_record_and_ends_the_call(office: Office) -> None:
     uuid = dialled(office)
     tell(office, uuid, "firstAnswer")

@@ -118,6 +118,61 @@ def test_a_stream_that_cannot_be_started_is_told(monkeypatch: pytest.MonkeyPatch
     assert run(scenario) == ["start_stream"] + ["stream_playback"] * TRIES
 
 
+def test_a_stream_that_was_left_behind_is_stopped_and_begun_anew() -> None:
+    """The phone system refuses a second start_stream; another session of the call may have sent the first."""
+
+    async def scenario(phone: PhoneTwin, chain: ActionChain, notes: list[str]) -> None:
+        phone.raising["start_stream"] = [Refused(1, "wrong order")]
+        chain.start_stream(lambda: notes.append("ready"))
+        await chain.finished(10)
+        assert notes == ["ready"]
+
+    assert run(scenario) == ["start_stream", "stop_stream", "start_stream", "stream_playback"]
+
+
+@pytest.mark.parametrize("action", ["start_stream", "stream_playback"])
+def test_a_stream_that_is_refused_again_is_told(action: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("media.legs.actions.GONE_SECONDS", 0.0)
+
+    async def scenario(phone: PhoneTwin, chain: ActionChain, notes: list[str]) -> None:
+        phone.raising[action] = [Refused(1, "x"), Refused(1, "x")]
+        phone.raising["stop_stream"] = [Refused(1, "x")]
+        chain.start_stream(lambda: notes.append("ready"))
+        await chain.finished(10)
+        assert notes == ["stuck"]
+
+    assert run(scenario).count(action) == 2
+
+
+def test_a_hangup_that_is_slow_is_tried_to_its_end_while_nobody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("media.legs.actions.PAUSE", 0.0)
+
+    async def scenario(phone: PhoneTwin, chain: ActionChain, notes: list[str]) -> None:
+        phone.gates["hangup"] = asyncio.Event()
+        phone.raising["hangup"] = [OutcomeUnknown("x")]
+        chain.hangup()
+        await chain.finished(0.05)
+        assert phone.of("c") == ["hangup"]
+        phone.gates["hangup"].set()
+        async with phone.changed:
+            await phone.changed.wait_for(lambda: len(phone.of("c")) == 2)
+
+    assert run(scenario) == ["hangup", "hangup"]
+
+
+def test_an_action_that_hangs_is_given_up_when_its_call_is_over() -> None:
+    async def scenario(phone: PhoneTwin, chain: ActionChain, notes: list[str]) -> None:
+        phone.gates["start_stream"] = asyncio.Event()
+        chain.start_stream(lambda: notes.append("ready"))
+        await asyncio.sleep(0)
+        await chain.finished(0.05)
+        phone.gates["start_stream"].set()
+        await asyncio.sleep(0.05)
+        assert notes == []
+
+    assert run(scenario) == ["start_stream"]
+
+
 def test_waiting_for_the_last_action_is_bounded() -> None:
     async def scenario(phone: PhoneTwin, chain: ActionChain, notes: list[str]) -> None:
         phone.gates["hangup"] = asyncio.Event()
