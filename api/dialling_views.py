@@ -65,7 +65,8 @@ def redial_task(batch_id: int) -> Response:
     reason = fields.text("reason", required=True, longest=LONGEST_REASON)
     fields.done()
     try:
-        redial(at.engine, batch_id, reason or "", at.clock.now_ms(), principal().name)
+        who = principal().name
+        redial(at.engine, batch_id, reason or "", at.clock.now_ms(), who, at.settings.country_code)
     except NoSuchTask as error:
         abort(404, str(error))
     except NotRedialable as error:

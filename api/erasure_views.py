@@ -24,7 +24,7 @@ from shared.moments import iso
 
 
 class ErasureSchema(RequestSchema):
-    number = text("客户号码；带与不带国家码是两个号码，须分别抹除", required=True, maxLength=40)
+    number = text("客户号码，写法不限：带或不带国家码、空格、连字符", required=True, maxLength=40)
     reason = text("为什么；记入审计", required=True, maxLength=500)
     dropDoNotCall = fields.Boolean(metadata={"description": "同时从免打扰名单移除；默认保留，因为它保护客户"})
 
@@ -83,7 +83,7 @@ def erase_customer() -> Response:
         given.problem("dropDoNotCall", "应为布尔值")
     given.done()
     try:
-        normalised = numbers.parse(number or "").number
+        normalised = numbers.parse_loosely(number or "").number
     except NumberError as error:
         raise refuse("不是有效的号码", field="number") from error
     now, who, zone, root = at.clock.now_ms(), principal().name, at.settings.timezone, at.settings.recordings_dir
@@ -91,7 +91,15 @@ def erase_customer() -> Response:
         proof = write(
             at.engine,
             lambda connection: erase(
-                connection, normalised, root, zone, now, reason=reason or "", actor=who, drop_do_not_call=bool(drop)
+                connection,
+                normalised,
+                root,
+                zone,
+                now,
+                country=at.settings.country_code,
+                reason=reason or "",
+                actor=who,
+                drop_do_not_call=bool(drop),
             ),
         )
     except ErasureRefused as error:

@@ -35,14 +35,14 @@ class NotRedialable(WaihuError):
     code = "redial.refused"
 
 
-def redial(engine: Engine, batch_id: int, reason: str, now: int, actor: str) -> None:
-    """Makes the task due now. Raises NoSuchTask, NotRedialable; DBAPIError."""
+def redial(engine: Engine, batch_id: int, reason: str, now: int, actor: str, country: str) -> None:
+    """Makes the task due now; ``country`` is WAIHU_COUNTRY_CODE. Raises NoSuchTask, NotRedialable; DBAPIError."""
 
     def work(connection: Connection) -> None:
-        if connection.execute(_statement(batch_id, now)).rowcount:
+        if connection.execute(_statement(batch_id, now), {"country": country}).rowcount:
             audit.note(connection, actor, "redial", now, subject=audit.of_task(batch_id), reason=reason)
         else:
-            _explain(connection, batch_id, now)
+            _explain(connection, batch_id, now, country)
 
     try:
         write(engine, work)
@@ -77,12 +77,12 @@ def _statement(batch_id: int, now: int) -> Update:
     )
 
 
-def _explain(connection: Connection, batch_id: int, now: int) -> None:
+def _explain(connection: Connection, batch_id: int, now: int, country: str) -> None:
     """Says why not; silent if this very request did it and only its answer was lost."""
     query = select(
         _columns.state, _columns.state_at, _columns.number, is_suppressed(_columns.number).label("suppressed")
     )
-    row = connection.execute(query.where(_columns.batch_id == batch_id)).one_or_none()
+    row = connection.execute(query.where(_columns.batch_id == batch_id), {"country": country}).one_or_none()
     if row is None:
         raise NoSuchTask(f"no task {batch_id}")
     if row.state == TaskState.PENDING and row.state_at == now:

@@ -31,9 +31,9 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _columns = do_not_call.c
 
 
-def page(connection: Connection, number: str | None, page_number: int, size: int) -> tuple[int, list[dict[str, Any]]]:
-    """How many there are, and one page of rows, newest first."""
-    chosen = [_columns.number == number] if number is not None else []
+def page(connection: Connection, line: str | None, page_number: int, size: int) -> tuple[int, list[dict[str, Any]]]:
+    """How many there are, and one page of rows, newest first; of one ``line`` (shared.numbers.line), or all."""
+    chosen = [_columns.line == line] if line is not None else []
     total = connection.execute(select(func.count()).select_from(do_not_call).where(*chosen)).scalar_one()
     query = select(do_not_call).where(*chosen).order_by(_columns.created_at.desc(), _columns.number)
     rows = connection.execute(query.limit(size).offset((page_number - 1) * size)).mappings()
@@ -51,9 +51,9 @@ def shown(row: dict[str, Any], zone: ZoneInfo) -> dict[str, Any]:
     }
 
 
-def remove(connection: Connection, number: str) -> bool:
+def remove(connection: Connection, line: str) -> bool:
     """Whether it was on the list."""
-    return connection.execute(delete(do_not_call).where(_columns.number == number)).rowcount > 0
+    return connection.execute(delete(do_not_call).where(_columns.line == line)).rowcount > 0
 
 
 def read_csv(body: bytes) -> dict[str, list[str]]:
@@ -81,7 +81,7 @@ def read_csv(body: bytes) -> dict[str, list[str]]:
             continue
         reason = row[reason_at].strip() if reason_at is not None and reason_at < len(row) else ""
         try:
-            found.setdefault(_plain(reason), []).append(numbers.parse(row[0].lstrip("'")).number)
+            found.setdefault(_plain(reason), []).append(numbers.parse_loosely(row[0].lstrip("'")).number)
         except (NumberError, ValueError):
             problems.append(FieldProblem(None, f"第 {line} 行", "不是有效的号码，或原因过长"))
     if problems:
@@ -91,11 +91,11 @@ def read_csv(body: bytes) -> dict[str, list[str]]:
     return found
 
 
-def import_numbers(connection: Connection, found: dict[str, list[str]], now: int) -> list[int]:
+def import_numbers(connection: Connection, found: dict[str, list[str]], now: int, country: str) -> list[int]:
     """Puts them all on the list; returns tasks that may have a live call, which workers must end."""
     live: list[int] = []
     for reason, chosen in sorted(found.items()):
-        live += suppress(connection, chosen, IMPORT, now, reason=reason)
+        live += suppress(connection, chosen, IMPORT, now, reason=reason, country=country)
     return live
 
 

@@ -50,7 +50,7 @@ def list_do_not_call() -> Response:
     given = fields.text("number")
     fields.done()
     with reading(at.engine) as connection:
-        total, rows = suppression_list.page(connection, _number(given) if given else None, page, size)
+        total, rows = suppression_list.page(connection, _line(given) if given else None, page, size)
     shown = [suppression_list.shown(row, at.settings.timezone) for row in rows]
     return answer({"total": total, "rows": shown_rows(shown)})
 
@@ -62,12 +62,13 @@ def add_to_list() -> Response:
     given = fields.text("number", required=True)
     reason = fields.text("reason", longest=suppression_list.LONGEST_REASON) or ""
     fields.done()
-    number, now, who = _number(given or ""), at.clock.now_ms(), principal().name
+    number, now, who, country = _number(given or ""), at.clock.now_ms(), principal().name, at.settings.country_code
+    line = numbers.line(number, country)
 
     def work(connection: Connection) -> tuple[list[int], list[dict[str, Any]]]:
-        live = suppress(connection, [number], PERSON, now, reason=reason)
-        audit.note(connection, who, "dnc_add", now, subject=audit.of_number(connection, number))
-        return live, suppression_list.page(connection, number, 1, 1)[1]
+        live = suppress(connection, [number], PERSON, now, reason=reason, country=country)
+        audit.note(connection, who, "dnc_add", now, subject=audit.of_line(connection, line))
+        return live, suppression_list.page(connection, line, 1, 1)[1]
 
     live, rows = write(at.engine, work)
     at.ringer.ring_ids(STOP_CALLS, live)
@@ -77,12 +78,12 @@ def add_to_list() -> Response:
 def remove_from_list(number: str) -> Response:
     """Takes a number off the list; tasks that were stopped stay stopped."""
     at = house()
-    normalised, now, who = _number(number), at.clock.now_ms(), principal().name
+    line, now, who = _line(number), at.clock.now_ms(), principal().name
 
     def work(connection: Connection) -> bool:
-        removed = suppression_list.remove(connection, normalised)
+        removed = suppression_list.remove(connection, line)
         if removed:
-            audit.note(connection, who, "dnc_remove", now, subject=audit.of_number(connection, normalised))
+            audit.note(connection, who, "dnc_remove", now, subject=audit.of_line(connection, line))
         return removed
 
     if not write(at.engine, work):
@@ -96,12 +97,12 @@ def import_do_not_call() -> Response:
     if request.mimetype != CSV:
         raise refuse(f"Content-Type 应为 {CSV}")
     found = suppression_list.read_csv(read_bounded(request))
-    now, who = at.clock.now_ms(), principal().name
-    count = len({number for chosen in found.values() for number in chosen})
+    now, who, country = at.clock.now_ms(), principal().name, at.settings.country_code
+    count = len({numbers.line(number, country) for chosen in found.values() for number in chosen})
 
     def work(connection: Connection) -> tuple[list[int], int]:
         before = connection.execute(_COUNT).scalar_one()
-        live = suppression_list.import_numbers(connection, found, now)
+        live = suppression_list.import_numbers(connection, found, now, country)
         added = connection.execute(_COUNT).scalar_one() - before
         audit.note(connection, who, "dnc_import", now, numbers=count, added=added)
         return live, added
@@ -133,11 +134,16 @@ _COUNT = select(func.count()).select_from(do_not_call)
 
 
 def _number(given: str) -> str:
-    """Normalised, without extension. Raises ParameterError."""
+    """Without extension and separators. Raises ParameterError."""
     try:
-        return numbers.parse(given).number
+        return numbers.parse_loosely(given).number
     except NumberError as error:
         raise refuse("不是有效的号码：应为 3 到 20 位数字，可带前导 +", field="number") from error
+
+
+def _line(given: str) -> str:
+    """What it is compared by. Raises ParameterError."""
+    return numbers.line(_number(given), house().settings.country_code)
 
 
 ROUTES = (

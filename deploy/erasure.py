@@ -21,7 +21,7 @@ from shared.settings import load
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def erase(number: str, reason: str, drop_do_not_call: bool, yes: bool) -> None:
     """Erase all data of the customer with NUMBER, and print the proof as JSON. It cannot be undone."""
-    normalised = numbers.parse(number).number
+    normalised = numbers.parse_loosely(number).number
     if not yes:
         click.confirm(f"Erase everything of {numbers.mask(normalised)}?", abort=True, err=True)
     settings = load()
@@ -33,6 +33,7 @@ def erase(number: str, reason: str, drop_do_not_call: bool, yes: bool) -> None:
             settings.recordings_dir,
             settings.timezone,
             time.time_ns() // 1_000_000,
+            country=settings.country_code,
             reason=reason,
             actor=command_line_actor(),
             drop_do_not_call=drop_do_not_call,

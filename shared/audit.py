@@ -58,9 +58,10 @@ def of_call(uuid: str) -> str:
     return f"call:{uuid}"
 
 
-def of_number(connection: Connection, number: str) -> str:
-    """The subject that stands for a normalised number: always the same, and of no use without the house's secret."""
-    mark = hmac.new(house_secret(connection, NUMBERS), number.encode(), hashlib.sha256).hexdigest()[:32]
+def of_line(connection: Connection, line: str) -> str:
+    """The subject that stands for a customer's line (shared.numbers.line): always the same, and of no use without the
+    house's secret."""
+    mark = hmac.new(house_secret(connection, NUMBERS), line.encode(), hashlib.sha256).hexdigest()[:32]
     return f"number:{mark}"
 
 

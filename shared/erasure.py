@@ -3,7 +3,7 @@
 What remains of a task or call is what counts it: ids, times, states, ticket type. Number, name, ticket, dialogue,
 outcome tags, recordings, transcripts, the phone system's events and its ids are gone; nothing left says who it was, so
 it cannot be undone. Waiting tasks are stopped. The do-not-call entry stays unless told otherwise, since it protects
-the customer. A number is matched as it is normalised: with and without a country code are two numbers.
+the customer. A number is found in all its spellings, with and without its country code (``shared.numbers.line``).
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import (
     Connection,
     Row,
+    Select,
     String,
     Update,
-    and_,
     cast,
     delete,
     func,
@@ -29,7 +29,7 @@ from sqlalchemy import (
     update,
 )
 
-from shared import audit, recordings
+from shared import audit, numbers, recordings
 from shared.errors import RecordingPathError, WaihuError
 from shared.lifecycle import FINAL_TASKS, LIVE_CALLS, WAITING_TASKS
 from shared.schema import calls, do_not_call, phone_events, tasks, webhook_deliveries
@@ -84,7 +84,8 @@ class Proof:
 class _Trace:
     """Where everything of one customer lies."""
 
-    number: str
+    numbers: Sequence[str]
+    """The customer's number in all its spellings."""
     tasks: Sequence[Row[*tuple[Any, ...]]]
     calls: Sequence[Row[*tuple[Any, ...]]]
     events: list[int]
@@ -106,9 +107,9 @@ class _Trace:
         )
 
 
-def search(connection: Connection, number: str, root: Path, zone: ZoneInfo) -> Found:
-    """How much is kept under a normalised number."""
-    return _trace(connection, number, root, zone).found
+def search(connection: Connection, number: str, root: Path, zone: ZoneInfo, country: str) -> Found:
+    """How much is kept under a number (``shared.numbers.parse``); ``country`` is WAIHU_COUNTRY_CODE."""
+    return _trace(connection, numbers.spellings(number, country), root, zone).found
 
 
 def erase(
@@ -118,17 +119,20 @@ def erase(
     zone: ZoneInfo,
     now: int,
     *,
+    country: str,
     reason: str,
     actor: str,
     drop_do_not_call: bool = False,
 ) -> Proof:
-    """Erases everything under ``number`` (normalised), in the caller's transaction; the files go first.
+    """Erases everything under ``number``, however it was written, in the caller's transaction; the files go first.
 
-    Should the transaction fail, some files may be gone already: erase again. Raises ErasureRefused; OSError.
+    ``country``: WAIHU_COUNTRY_CODE. Should the transaction fail, some files may be gone already: erase again.
+    Raises ErasureRefused; OSError.
     """
-    mine = tasks.c.number == number
+    spellings = numbers.spellings(number, country)
+    mine = tasks.c.number.in_(spellings)
     connection.execute(select(tasks.c.batch_id).where(mine).order_by(tasks.c.batch_id).with_for_update())
-    trace = _trace(connection, number, root, zone)
+    trace = _trace(connection, spellings, root, zone)
     _require_quiet(trace)
     stop_tasks(connection, mine & tasks.c.state.in_(sorted(WAITING_TASKS)), now)
     for path in (*trace.wavs, *trace.transcripts):
@@ -138,11 +142,11 @@ def erase(
         connection.execute(delete(phone_events).where(phone_events.c.id.in_(chunk)))
     of_mine = select(tasks.c.batch_id).where(mine)
     connection.execute(delete(webhook_deliveries).where(webhook_deliveries.c.batch_id.in_(of_mine)))
-    connection.execute(_CLEAR_CALLS.where(calls.c.number == number))
+    connection.execute(_CLEAR_CALLS.where(calls.c.number.in_(spellings)))
     connection.execute(_clear_tasks().where(mine))
     if drop_do_not_call:
-        connection.execute(delete(do_not_call).where(do_not_call.c.number == number))
-    mark = audit.of_number(connection, number)
+        connection.execute(delete(do_not_call).where(do_not_call.c.number.in_(spellings)))
+    mark = audit.of_line(connection, numbers.line(number, country))
     found = trace.found if drop_do_not_call else replace(trace.found, do_not_call=0)
     proof = Proof(
         mark, now, found, _after(connection, trace, root, zone), [row.call_id for row in trace.calls if row.call_id]
@@ -183,46 +187,51 @@ def _require_quiet(trace: _Trace) -> None:
         raise ErasureRefused(f"task {busy[0]} of this number is being dialled; stop it, and erase once it has ended")
 
 
-def _trace(connection: Connection, number: str, root: Path, zone: ZoneInfo) -> _Trace:
+def _trace(connection: Connection, spellings: Sequence[str], root: Path, zone: ZoneInfo) -> _Trace:
     found_tasks = connection.execute(
-        select(tasks.c.batch_id, tasks.c.state).where(tasks.c.number == number).order_by(tasks.c.batch_id)
+        select(tasks.c.batch_id, tasks.c.state).where(tasks.c.number.in_(spellings)).order_by(tasks.c.batch_id)
     ).all()
     found_calls = connection.execute(
         select(calls.c.uuid, calls.c.state, calls.c.call_id, calls.c.created_at, calls.c.wav_file)
-        .where(calls.c.number == number)
+        .where(calls.c.number.in_(spellings))
         .order_by(calls.c.uuid)
     ).all()
     deliveries = webhook_deliveries.c
-    mine = select(tasks.c.batch_id).where(tasks.c.number == number)
+    mine = select(tasks.c.batch_id).where(tasks.c.number.in_(spellings))
     return _Trace(
-        number,
+        spellings,
         found_tasks,
         found_calls,
-        _events(connection, number),
+        _events(connection, spellings),
         list(connection.execute(select(deliveries.id).where(deliveries.batch_id.in_(mine))).scalars()),
         _files(found_calls, root, zone, ".wav"),
         _files(found_calls, root, zone, ".jsonl"),
-        connection.execute(select(func.count()).where(do_not_call.c.number == number)).scalar_one(),
+        connection.execute(select(func.count()).where(do_not_call.c.number.in_(spellings))).scalar_one(),
     )
 
 
-def _events(connection: Connection, number: str) -> list[int]:
-    """Events of the calls, and those that name the number and belong to no call. Reads the whole inbox: erasing is rare."""
+def event_queries(spellings: Sequence[str]) -> list[Select[int]]:
+    """Events of the calls of these numbers, and those that name one of them and belong to no call.
+
+    Each goes by an index, and the last one reads what no call was found for, which is little: the inbox itself may hold
+    millions. An event that was matched to a call is that call's, whatever it says.
+    """
     events = phone_events.c
-    uuids = select(calls.c.uuid).where(calls.c.number == number)
-    theirs = select(calls.c.call_id).where(calls.c.number == number, calls.c.call_id != "")
+    uuids = select(calls.c.uuid).where(calls.c.number.in_(spellings))
+    theirs = select(calls.c.call_id).where(calls.c.number.in_(spellings), calls.c.call_id != "")
     # As a string or as a number; a longer number that has this one in it is somebody else's.
-    forms = (f'"{number}"', f": {number},", f": {number}}}")
+    forms = [form for number in spellings for form in (f'"{number}"', f": {number},", f": {number}}}")]
     named = or_(*(cast(events.body, String).contains(form, autoescape=True) for form in forms))
-    query = select(events.id).where(
-        or_(
-            events.call_uuid.in_(uuids),
-            events.request_id.in_(uuids),
-            and_(events.call_id != "", events.call_id.in_(theirs)),
-            and_(events.call_uuid.is_(None), named),
-        )
-    )
-    return list(connection.execute(query.order_by(events.id)).scalars())
+    found = select(events.id)
+    return [
+        found.where(events.call_uuid.in_(uuids)),
+        found.where(events.call_id.in_(theirs)),
+        found.where(events.call_uuid.is_(None), or_(events.request_id.in_(uuids), named)),
+    ]
+
+
+def _events(connection: Connection, spellings: Sequence[str]) -> list[int]:
+    return sorted({number for query in event_queries(spellings) for number in connection.execute(query).scalars()})
 
 
 def _files(rows: Sequence[Row[*tuple[Any, ...]]], root: Path, zone: ZoneInfo, ending: str) -> list[Path]:
@@ -242,7 +251,7 @@ def _files(rows: Sequence[Row[*tuple[Any, ...]]], root: Path, zone: ZoneInfo, en
 
 def _after(connection: Connection, before: _Trace, root: Path, zone: ZoneInfo) -> Found:
     """What a search by number finds now, and which of the files are still there: nothing, but a do-not-call entry."""
-    now = _trace(connection, before.number, root, zone)
+    now = _trace(connection, before.numbers, root, zone)
     left = [sum(path.exists() for path in paths) for paths in (before.wavs, before.transcripts)]
     found = now.found
     return Found(found.tasks, found.calls, found.events, left[0], left[1], found.webhook_deliveries, found.do_not_call)

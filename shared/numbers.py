@@ -13,6 +13,14 @@ MAX_LENGTH = 40
 _LANDLINE = re.compile(r"(0\d{2,3})-(\d{7,8})(?=$|[-,])")
 _NUMBER = re.compile(r"(\+?\d{3,20})(?:[-,](\d{1,10}))?")
 _SHORTEST_WITH_EXTENSION = 7
+_SEPARATORS = re.compile(r"[ \u00a0\u3000\-\u2010-\u2015.()（）]")
+_TRUNK = "0"
+CHINA = "86"
+"""What WAIHU_COUNTRY_CODE is unless it is set."""
+SHORTEST_NATIONAL = 9
+"""Digits of a number with its area code and without the trunk 0: with fewer it is short, or of an unknown area."""
+SHORTEST_ABROAD = 7
+"""Characters of a number that begins with 00."""
 
 
 class Dialable(NamedTuple):
@@ -41,6 +49,53 @@ def parse(text: str) -> Dialable:
             f"expected a complete number of at least {_SHORTEST_WITH_EXTENSION} digits before the extension"
         )
     return Dialable(number, exten)
+
+
+def parse_loosely(text: str) -> Dialable:
+    """As ``parse``, but also with spaces, dashes, dots and brackets as people write them in letters and lists.
+
+    For numbers that are compared and never dialled. Raises NumberError.
+    """
+    try:
+        return parse(text)
+    except NumberError:
+        return parse(_SEPARATORS.sub("", text[: 2 * MAX_LENGTH]))
+
+
+def line(number: str, country: str) -> str:
+    """One spelling for each line, to compare numbers by: ``+8613800138000``, however it was written.
+
+    ``number`` is as ``parse`` returns it. A number without a country code belongs to ``country`` (WAIHU_COUNTRY_CODE,
+    digits only). Short and local numbers (10086, 88001234) have no country code, and are left as they are.
+    ``shared.suppression.line_of`` says the same in SQL. What is dialled is the number, never this.
+    """
+    if number.startswith("+"):
+        digits, national = number[1:], number[1:].removeprefix(country)
+        if national == digits:
+            return number
+    elif number.startswith("00") and len(number) >= SHORTEST_ABROAD:
+        digits, national = number[2:], number[2:].removeprefix(country)
+        if national == digits:
+            return f"+{digits}"
+    elif number.startswith(country) and len(number) >= len(country) + SHORTEST_NATIONAL:
+        national = number[len(country) :]
+    else:
+        national = number
+    if len(national) > SHORTEST_NATIONAL:
+        national = national.removeprefix(_TRUNK)
+    if national.startswith(_TRUNK):
+        return number
+    return f"+{country}{national}" if len(national) >= SHORTEST_NATIONAL else national
+
+
+def spellings(number: str, country: str) -> list[str]:
+    """Every number that ``line`` takes for the same line as ``number``: for questions that go by an index."""
+    wanted = line(number, country)
+    national = wanted.removeprefix(f"+{country}")
+    forms = {number, wanted, national, _TRUNK + national, f"00{wanted[1:]}"}
+    for code in (country, f"+{country}", f"00{country}"):
+        forms |= {code + national, code + _TRUNK + national}
+    return sorted(form for form in forms if line(form, country) == wanted)
 
 
 def mask(number: str) -> str:

@@ -195,7 +195,13 @@ Index(
     postgresql_where=text("dialogue IS NOT NULL"),
     sqlite_where=text("dialogue IS NOT NULL"),
 )
-"""The oldest recordings and dialogues: for what is kept only so long."""
+Index(
+    "ix_calls_unplaced",
+    calls.c.created_at,
+    postgresql_where=text("state = 'unplaced'"),
+    sqlite_where=text("state = 'unplaced'"),
+)
+"""The oldest recordings, dialogues and calls that never left: for what is kept only so long."""
 
 phone_events = Table(
     "phone_events",
@@ -217,6 +223,13 @@ Index(
     postgresql_where=text("applied_at IS NULL"),
     sqlite_where=text("applied_at IS NULL"),
 )
+Index(
+    "ix_phone_events_unmatched",
+    phone_events.c.id,
+    postgresql_where=text("call_uuid IS NULL"),
+    sqlite_where=text("call_uuid IS NULL"),
+)
+"""What belongs to no call, or is not applied yet: where a customer's events are looked for by number, erasing."""
 Index("ix_phone_events_call_uuid", phone_events.c.call_uuid)
 Index("ix_phone_events_call_id", phone_events.c.call_id)
 
@@ -233,11 +246,12 @@ Index("ix_idempotency_keys_created_at", idempotency_keys.c.created_at)
 do_not_call = Table(
     "do_not_call",
     metadata,
-    Column("number", String(24), primary_key=True),  # normalised
+    Column("number", String(24), primary_key=True),  # as it was given, without extension
     Column("source", String(32), nullable=False),  # who asked: customer, import, person
     Column("reason", String(500), nullable=False, server_default=""),
     Column("call_uuid", String(19)),  # the call in which the customer asked
     Column("created_at", BigInteger, nullable=False),
+    Column("line", String(24), nullable=False, unique=True),  # what numbers are compared by (shared.numbers.line)
 )
 
 pauses = Table(

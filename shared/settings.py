@@ -23,6 +23,7 @@ from dotenv import dotenv_values
 
 from shared import values
 from shared.errors import SettingsError
+from shared.numbers import CHINA
 from shared.values import Caller as Caller
 
 PREFIX = "WAIHU_"
@@ -59,6 +60,11 @@ class Settings:
     callers: tuple[Caller, ...] = _setting("057128167421:concurrency=30,cps=10", values.callers, "numbers we call from")
     max_calls: int = _setting("200", values.positive, "calls at once, over all numbers")
     media_capacity: int = _setting("200", values.positive, "calls at once in one media process")
+    country_code: str = _setting(
+        CHINA,
+        values.country_code,
+        "of numbers that are given without one: +8613800138000 and 13800138000 are one customer",
+    )
     call_window: str = _setting(
         "",
         str.strip,

@@ -13,6 +13,7 @@ _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m|h|d)?")
 LONGEST_SECONDS = 366 * 86400.0
 """Beyond this a duration is a slip of the keyboard."""
 _CALLER = re.compile(r"\+?[0-9]{3,20}")
+_COUNTRY = re.compile(r"[1-9][0-9]{0,2}")
 _WHOLE = re.compile(r"[0-9]{1,9}")
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
@@ -52,6 +53,14 @@ def positive(text: str) -> int:
     if not _WHOLE.fullmatch(text.strip()) or int(text) == 0:
         raise ValueError(f"expected a whole number above 0, got {text[:40]!r}")
     return int(text)
+
+
+def country_code(text: str) -> str:
+    """The digits of a country's calling code, without +. Raises ValueError."""
+    code = text.strip().removeprefix("+")
+    if not _COUNTRY.fullmatch(code):
+        raise ValueError(f"expected a country's calling code such as 86, got {text[:40]!r}")
+    return code
 
 
 def limit(text: str) -> int | None:

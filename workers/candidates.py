@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Connection, Row, String, and_, bindparam, exists, select
 
+from shared import numbers as phone_numbers
 from shared.frequency import Cap, longest
 from shared.lifecycle import QUEUED_WAIT_MS, CallState
 from shared.schema import caller_rests, calls, do_not_call, pauses, tasks
@@ -21,7 +22,8 @@ be finished at all must not keep its customer from being called for ever."""
 LATE_DIAL_MS = QUEUED_WAIT_MS + 60_000
 """A call leaves so much after its row was made at the latest: rows are found by when they were made."""
 
-_number, _caller, _uuid = (bindparam(name, type_=String) for name in ("number", "caller", "uuid"))
+_line, _caller, _uuid = (bindparam(name, type_=String) for name in ("line", "caller", "uuid"))
+_spellings = bindparam("spellings", type_=String, expanding=True)
 _now = bindparam("now", type_=BigInteger)
 _type = bindparam("ticket_type", type_=String)
 _MAY_HAVE_RUNG = and_(
@@ -30,14 +32,14 @@ _MAY_HAVE_RUNG = and_(
     calls.c.state.not_in([CallState.UNPLACED, CallState.REFUSED]),
 )
 _LAST_LOOK = select(
-    exists(select(do_not_call.c.number).where(do_not_call.c.number == _number)).label("suppressed"),
+    exists(select(do_not_call.c.number).where(do_not_call.c.line == _line)).label("suppressed"),
     exists(select(pauses.c.ticket_type).where(pauses.c.ticket_type.in_(["", _type]))).label("paused"),
     exists(select(caller_rests.c.caller).where(caller_rests.c.caller == _caller, caller_rests.c.until > _now)).label(
         "resting"
     ),
     exists(
         select(calls.c.uuid).where(
-            calls.c.number == _number,
+            calls.c.number.in_(_spellings),
             calls.c.uuid != _uuid,
             calls.c.answered_at.is_not(None),
             calls.c.dialogue.is_(None),
@@ -59,11 +61,15 @@ def first_look(held: Held) -> Candidate:
     )
 
 
-def last_look(connection: Connection, held: Held, cap: Cap, now: int) -> Candidate:
-    """All there is to know of a call that is about to be dialled, as it stands in this moment."""
+def last_look(connection: Connection, held: Held, cap: Cap, now: int, country: str = phone_numbers.CHINA) -> Candidate:
+    """All there is to know of a call that is about to be dialled, as it stands in this moment.
+
+    ``country``: WAIHU_COUNTRY_CODE, of numbers that were given without one.
+    """
     uuid = held.call.uuid
     asked = {
-        "number": held.number,
+        "line": phone_numbers.line(held.number, country),
+        "spellings": phone_numbers.spellings(held.number, country),
         "caller": held.caller,
         "ticket_type": held.ticket_type,
         "uuid": uuid,
@@ -76,15 +82,21 @@ def last_look(connection: Connection, held: Held, cap: Cap, now: int) -> Candida
         zone=held.zone,
         suppressed=bool(row.suppressed),
         paused=bool(row.paused),
-        attempts=attempts(connection, [held.number], cap, now, but=uuid).get(held.number, ()),
+        attempts=attempts(connection, [held.number], cap, now, country, but=uuid).get(held.number, ()),
         resting=bool(row.resting),
         unheard=bool(row.unheard),
     )
 
 
-def claimed(connection: Connection, rows: Sequence[Row[*tuple[Any, ...]]], cap: Cap, now: int) -> list[Candidate]:
+def claimed(
+    connection: Connection,
+    rows: Sequence[Row[*tuple[Any, ...]]],
+    cap: Cap,
+    now: int,
+    country: str = phone_numbers.CHINA,
+) -> list[Candidate]:
     """For each row of a claim, which has the columns expires_at, stop_requested_at, zone, number, SUPPRESSED and PAUSED."""
-    made = attempts(connection, {row.number for row in rows}, cap, now)
+    made = attempts(connection, {row.number for row in rows}, cap, now, country)
     return [
         Candidate(
             expires_at=row.expires_at,
@@ -99,14 +111,24 @@ def claimed(connection: Connection, rows: Sequence[Row[*tuple[Any, ...]]], cap: 
 
 
 def attempts(
-    connection: Connection, numbers: Collection[str], cap: Cap, now: int, *, but: str = ""
+    connection: Connection,
+    numbers: Collection[str],
+    cap: Cap,
+    now: int,
+    country: str = phone_numbers.CHINA,
+    *,
+    but: str = "",
 ) -> Mapping[str, tuple[int, ...]]:
-    """When calls left that may have rung at these numbers, as far back as the cap looks; none without a cap."""
+    """When calls left that may have rung at these numbers, as far back as the cap looks; none without a cap.
+
+    With and without its country code a number is one.
+    """
     if not cap or not numbers:
         return {}
     since = now - longest(cap)
+    known = {spelling for number in numbers for spelling in phone_numbers.spellings(number, country)}
     found = select(calls.c.number, calls.c.dialing_at).where(
-        calls.c.number.in_(numbers),
+        calls.c.number.in_(sorted(known)),
         calls.c.created_at > since - LATE_DIAL_MS,
         calls.c.dialing_at > since,
         calls.c.uuid != but,
@@ -114,5 +136,5 @@ def attempts(
     )
     made: dict[str, list[int]] = defaultdict(list)
     for number, dialing_at in connection.execute(found):
-        made[number].append(dialing_at)
-    return {number: tuple(times) for number, times in made.items()}
+        made[phone_numbers.line(number, country)].append(dialing_at)
+    return {number: tuple(made.get(phone_numbers.line(number, country), ())) for number in numbers}

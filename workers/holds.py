@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, select, true, update
 
+from shared.numbers import CHINA
 from shared.schema import pauses, tasks
 from shared.settings import Settings
 from shared.stops import stop_tasks
@@ -111,10 +112,10 @@ def hold_tasks(connection: Connection, waits: Sequence[tuple[int, str, int]]) ->
         )
 
 
-def stop_suppressed(connection: Connection, now: int) -> int:
+def stop_suppressed(connection: Connection, now: int, country: str = CHINA) -> int:
     """Ends due tasks whose numbers are on the do-not-call list as stopped; returns how many."""
     due = select(tasks.c.batch_id).where(store.WAITING, tasks.c.due_at <= now, is_suppressed(tasks.c.number))
-    ids = list(connection.execute(store.hold_tasks(due.limit(MOST_STOPPED))).scalars())
+    ids = list(connection.execute(store.hold_tasks(due.limit(MOST_STOPPED)), {"country": country}).scalars())
     if ids:
         stop_tasks(connection, tasks.c.batch_id.in_(ids), now)
         log.info("tasks for numbers on the do-not-call list are stopped", extra={"tasks": len(ids)})

@@ -140,7 +140,7 @@ def _save(
     if held is None:
         return None, []
     tags = tags_of(parts)
-    unwanted = _suppress(connection, held, house.clock.now_ms()) if _asked(tags) else []
+    unwanted = _suppress(connection, held, house.clock.now_ms(), house.settings.country_code) if _asked(tags) else []
     fact = media_ended(parts, house.clock.now_ms())
     change = None if fact is None else store.advance(connection, held, fact, house.policies)
     statement = update(calls).where(calls.c.uuid == uuid)
@@ -154,7 +154,7 @@ def _asked(tags: Iterable[dict[str, Any]]) -> bool:
     return any(tag["name"] == DO_NOT_CALL for tag in tags)
 
 
-def _suppress(connection: Connection, held: Held, now: int) -> list[int]:
+def _suppress(connection: Connection, held: Held, now: int, country: str) -> list[int]:
     """Puts the customer on the do-not-call list, once: whoever is taken off it later is not put back by an old record.
 
     The call's own task is left to end as it ends; all others for the number are stopped.
@@ -165,5 +165,12 @@ def _suppress(connection: Connection, held: Held, now: int) -> list[int]:
     log.info("the customer asked not to be called again", extra={"uuid": held.call.uuid})
     own = held.task.batch_id if held.task else None
     return suppress(
-        connection, [held.number], CUSTOMER, now, reason="asked in a call", call_uuid=held.call.uuid, spare=own
+        connection,
+        [held.number],
+        CUSTOMER,
+        now,
+        reason="asked in a call",
+        country=country,
+        call_uuid=held.call.uuid,
+        spare=own,
     )

@@ -1,4 +1,5 @@
-"""What is kept only so long: recordings, dialogues and phone events go once their KEEP_* setting is over.
+"""What is kept only so long: recordings, dialogues, phone events and what else was on the wire go once their KEEP_*
+setting is over.
 
 The sweep calls ``retain`` every few seconds; it works at most once an hour, and again at the next sweep while there is
 more than one batch to do. The record of a call stays; its recording or its words go.
@@ -11,10 +12,10 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from sqlalchemy import Connection, delete, func, null, select, text, update
+from sqlalchemy import Column, Connection, Select, TextClause, delete, func, null, select, text, update
 
 from shared import recordings
-from shared.schema import calls, phone_events
+from shared.schema import calls, phone_events, webhook_deliveries
 from workers.house import House
 
 EVERY_MS = 3_600_000
@@ -24,6 +25,9 @@ BATCH = 500
 """Rows and files of each kind in one round: well below a second."""
 _RECORDED, _HEARD = text("wav_file <> ''"), text("dialogue IS NOT NULL")
 """Written out as the partial indexes have them."""
+_SETTLED = text("webhook_deliveries.state <> 'waiting'")
+_UNPLACED = text("calls.state = 'unplaced'")
+"""Webhooks' deliveries that were made or given up, and calls that never left: of use while somebody may ask about them."""
 _HOUR = "%Y/%m/%d/%H"
 
 log = logging.getLogger(__name__)
@@ -38,6 +42,8 @@ def retain(house: House) -> None:
         "recordings": _expire(house, settings.keep_recordings, ".wav"),
         "dialogues": _expire(house, settings.keep_dialogues, ".jsonl"),
         "events": _old_events(house, settings.keep_events),
+        "deliveries": _old_rows(house, settings.keep_events, webhook_deliveries.c.id, _SETTLED),
+        "unplaced": _old_rows(house, settings.keep_events, calls.c.uuid, _UNPLACED),
     }
     if any(counts.values()):
         log.info("what was kept long enough is gone", extra=counts)
@@ -118,3 +124,22 @@ def _old_events(house: House, keep_seconds: float) -> int:
         return len(old)
 
     return house.commit(work)
+
+
+def _old_rows(house: House, keep_seconds: float, key: Column[str], which: TextClause) -> int:
+    """The oldest rows of ``key``'s table that are ``which`` (an index by created_at serves it)."""
+    if not keep_seconds:
+        return 0
+    cutoff = house.clock.now_ms() - round(keep_seconds * 1000)
+    query = old_rows(key, which, cutoff)
+
+    def work(connection: Connection) -> int:
+        return connection.execute(delete(key.table).where(key.in_(query.scalar_subquery()))).rowcount
+
+    return house.commit(work)
+
+
+def old_rows(key: Column[str], which: TextClause, cutoff: int) -> Select[str]:
+    """The keys of at most BATCH rows made before ``cutoff``, oldest first."""
+    created_at = key.table.c.created_at
+    return select(key).where(which, created_at < cutoff).order_by(created_at).limit(BATCH)

@@ -145,7 +145,9 @@ def test_a_task_is_not_dialled_again_while_a_call_lives_or_its_twin_does_or_the_
     add_task(ticket_no="B", state="pending")
     unwilling = add_task(ticket_no="C", state="failed", number="13900000000")
     with writing(engine) as connection:
-        connection.execute(insert(do_not_call).values(number="13900000000", source="person", created_at=1))
+        connection.execute(
+            insert(do_not_call).values(number="13900000000", line="+8613900000000", source="person", created_at=1)
+        )
     before = stored()
     for batch_id, word in ((ringing, "lives"), (twin, "ticketNo"), (unwilling, "do-not-call")):
         response = client.post(f"{PATH}/{batch_id}/redial", json={"reason": "x"})

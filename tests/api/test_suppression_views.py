@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import Engine, select
 
@@ -79,3 +81,25 @@ def test_a_long_list_is_exported_whole(client: FlaskClient) -> None:
     lines = "\n".join(f"138{index:08d}" for index in range(12_000))
     assert client.post(f"{PATH}/import", data=lines.encode(), content_type="text/csv").json["added"] == 12_000
     assert client.get(f"{PATH}/export").text.count("\r\n") == 12_001
+
+
+def test_with_and_without_a_country_code_and_separators_it_is_one_number(client: FlaskClient, add_task: Any) -> None:
+    batch_id = add_task(number="+8613800138000", phone="+8613800138000")
+    made = client.post("/api/v1/do-not-call", json={"number": "138 0013-8000"})
+    assert (made.status_code, made.json["number"]) == (201, "13800138000")
+    assert client.get(f"/api/v1/tasks/{batch_id}").json["state"] == "stopped"
+    again = client.post("/api/v1/do-not-call", json={"number": "0086 138 0013 8000", "reason": "again"})
+    assert (again.status_code, again.json["number"], again.json["reason"]) == (201, "13800138000", "")
+    data = "number\r\n+86 138 0013 8000\r\n8613800138000\r\n13900139000\r\n"
+    done = client.post("/api/v1/do-not-call/import", data=data, content_type="text/csv")
+    assert done.json == {"numbers": 2, "added": 1}
+    assert client.get("/api/v1/do-not-call?number=%2B8613800138000").json["total"] == 1
+    assert client.delete("/api/v1/do-not-call/+86-138-0013-8000").status_code == 204
+    assert client.get("/api/v1/do-not-call?number=13800138000").json["total"] == 0
+
+
+def test_the_country_of_numbers_without_a_code_is_a_setting(make_app: Callable[..., Flask]) -> None:
+    client = make_app(country_code="1").test_client()
+    client.post("/api/v1/do-not-call", json={"number": "4155550100"})
+    assert client.get("/api/v1/do-not-call?number=%2B14155550100").json["total"] == 1
+    assert client.get("/api/v1/do-not-call?number=%2B864155550100").json["total"] == 0

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Engine, text
@@ -191,3 +192,24 @@ def test_a_busy_file_is_worth_another_try_and_a_bad_statement_is_not(url: str) -
             second.begin()
     assert database.is_transient(busy.value)
     engine.dispose()
+
+
+def test_entries_of_the_do_not_call_list_become_lines_and_the_older_of_two_spellings_stays(url: str) -> None:
+    command.upgrade(database._alembic(url), "0008")
+    engine = database.open_engine(url)
+    old = [("13800138000", 5), ("+8613800138000", 3), ("057188001234", 1), ("+14155550100", 2), ("10086", 4)]
+    with engine.begin() as connection:
+        for number, created_at in old:
+            connection.exec_driver_sql(
+                f"INSERT INTO do_not_call (number, source, created_at) VALUES ('{number}', 'import', {created_at})"
+            )
+    database.upgrade(url)
+    with engine.begin() as connection:
+        rows = connection.exec_driver_sql("SELECT number, line FROM do_not_call ORDER BY created_at").all()
+    engine.dispose()
+    assert [tuple(row) for row in rows] == [
+        ("057188001234", "+8657188001234"),
+        ("+14155550100", "+14155550100"),
+        ("+8613800138000", "+8613800138000"),
+        ("10086", "10086"),
+    ]

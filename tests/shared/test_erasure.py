@@ -8,11 +8,12 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-from sqlalchemy import Engine, insert, select, update
+from sqlalchemy import Engine, delete, insert, select, update
 
 from shared import recordings
 from shared.database import open_engine, reading, upgrade, writing
-from shared.erasure import ErasureRefused, Proof, erase, search
+from shared.erasure import ErasureRefused, Proof, erase, event_queries, search
+from shared.numbers import line
 from shared.schema import (
     audit,
     calls,
@@ -78,7 +79,9 @@ def fill(engine: Engine, root: Path, number: str, prefix: str) -> None:
         connection.execute(insert(phone_events).values(event | {"call_uuid": uuid}))
         connection.execute(insert(phone_events).values(event | {"call_id": f"call-{prefix}"}))
         connection.execute(insert(phone_events).values(event | {"body": {"callee": int(number), "x": 1}}))
-        connection.execute(insert(do_not_call).values(number=number, source="person", created_at=NOW))
+        connection.execute(
+            insert(do_not_call).values(number=number, line=line(number, "86"), source="person", created_at=NOW)
+        )
         endpoint = connection.execute(
             insert(webhook_endpoints)
             .values(url="https://x", secret="s", created_at=1)
@@ -96,10 +99,18 @@ def fill(engine: Engine, root: Path, number: str, prefix: str) -> None:
             path.write_text("我是张三")
 
 
-def forget(engine: Engine, root: Path, *, drop: bool = False) -> Proof:
+def forget(engine: Engine, root: Path, *, drop: bool = False, number: str = THEIRS) -> Proof:
     with writing(engine) as connection:
         return erase(
-            connection, THEIRS, root, ZONE, NOW, reason=f"{THEIRS} 来函", actor="cli:test", drop_do_not_call=drop
+            connection,
+            number,
+            root,
+            ZONE,
+            NOW,
+            country="86",
+            reason=f"{THEIRS} 来函",
+            actor="cli:test",
+            drop_do_not_call=drop,
         )
 
 
@@ -142,7 +153,7 @@ def test_nothing_of_the_customer_is_left_and_nothing_of_others_is_touched(engine
 
 def search_all(engine: Engine, root: Path, number: str) -> dict[str, int]:
     with reading(engine) as connection:
-        return asdict(search(connection, number, root, ZONE))
+        return asdict(search(connection, number, root, ZONE, "86"))
 
 
 def test_the_do_not_call_entry_stays_by_default_because_it_protects_them(engine: Engine, root: Path) -> None:
@@ -172,3 +183,44 @@ def test_while_a_call_lives_everything_stays(engine: Engine, root: Path, what: s
         forget(engine, root)
     assert everything(engine) == before
     assert len(list(root.rglob("25*"))) == 4
+
+
+SPELLINGS = ("13800138000", "+8613800138000", "8613800138000", "008613800138000")
+
+
+@pytest.mark.parametrize("asked", SPELLINGS)
+def test_a_customer_is_found_in_every_spelling_of_the_number(engine: Engine, root: Path, asked: str) -> None:
+    fill(engine, root, OTHERS, "26")
+    for index, spelling in enumerate(SPELLINGS):
+        if index == 0:
+            fill(engine, root, spelling, f"2{index}")
+            continue
+        with writing(engine) as connection:  # another spelling is on the list already
+            connection.execute(delete(do_not_call).where(do_not_call.c.line == line(spelling, "86")))
+        fill(engine, root, spelling, f"2{index}")
+    proof = forget(engine, root, drop=True, number=asked)
+    assert (proof.erased.tasks, proof.erased.calls, proof.remaining.total) == (8, 4, 0)
+    text = everything(engine)
+    assert not [spelling for spelling in SPELLINGS if spelling in text]
+    assert OTHERS in text
+    assert forget(engine, root, number=SPELLINGS[0]).mark == proof.mark
+
+
+def test_events_are_looked_for_by_indexes_and_never_in_the_whole_inbox(engine: Engine) -> None:
+    with reading(engine) as connection:
+        for query in event_queries(["13800138000", "+8613800138000"]):
+            text = query.compile(engine, compile_kwargs={"literal_binds": True}).string
+            plan = [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}".replace("%", "%%"))]
+            steps = [step for step in plan if "phone_events" in step]
+            assert steps, plan
+            assert all("USING" in step and "INDEX ix_phone_events_" in step for step in steps), plan
+
+
+def test_an_event_that_names_the_number_and_is_another_call_s_stays_with_that_call(engine: Engine, root: Path) -> None:
+    fill(engine, root, THEIRS, "25")
+    theirs = search_all(engine, root, THEIRS)["events"]
+    with writing(engine) as connection:
+        event = {"received_at": NOW, "event_name": "cdr", "body": {"callee": THEIRS}}
+        connection.execute(insert(phone_events).values(event | {"call_uuid": "9" * 19}))
+        connection.execute(insert(phone_events).values(event | {"request_id": "25".ljust(19, "0")}))
+    assert search_all(engine, root, THEIRS)["events"] == theirs + 1

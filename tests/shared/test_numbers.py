@@ -97,3 +97,99 @@ def test_a_masked_number_is_as_long_and_tells_at_most_seven(number: str) -> None
     masked = numbers.mask(number)
     assert len(masked) == len(number)
     assert masked.count("*") >= min(4, len(number), max(4, len(number) - 7))
+
+
+@pytest.mark.parametrize(
+    "number",
+    ["13800138000", "+8613800138000", "8613800138000", "008613800138000", "013800138000", "+86013800138000"],
+)
+def test_a_mobile_number_is_one_line_however_it_is_written(number: str) -> None:
+    assert numbers.line(number, "86") == "+8613800138000"
+
+
+@pytest.mark.parametrize(
+    ("number", "line"),
+    [
+        ("057188001234", "+8657188001234"),
+        ("+8657188001234", "+8657188001234"),
+        ("+86057188001234", "+8657188001234"),
+        ("8657188001234", "+8657188001234"),
+        ("57188001234", "+8657188001234"),
+        ("01088001234", "+861088001234"),
+        ("861088001234", "+861088001234"),
+        ("4008123123", "+864008123123"),
+        ("10086", "10086"),
+        ("+8610086", "10086"),
+        ("110", "110"),
+        ("88001234", "88001234"),
+        ("86001234", "86001234"),
+        ("+14155550100", "+14155550100"),
+        ("0014155550100", "+14155550100"),
+        ("+85212345678", "+85212345678"),
+        ("0085212345678", "+85212345678"),
+        ("057112345", "057112345"),
+        ("", ""),
+    ],
+)
+def test_other_numbers_are_lines_too(number: str, line: str) -> None:
+    assert numbers.line(number, "86") == line
+
+
+def test_a_number_without_a_country_code_belongs_to_the_house_s_country() -> None:
+    assert numbers.line("4155550100", "1") == numbers.line("14155550100", "1") == "+14155550100"
+    assert numbers.line("13800138000", "1") == "+13800138000"
+    assert numbers.line("+8613800138000", "1") == "+8613800138000"
+
+
+COUNTRIES = st.sampled_from(["86", "1", "852", "49", "7"])
+NUMBERS = st.one_of(
+    st.from_regex(r"\+?[0-9]{3,20}", fullmatch=True),
+    st.builds(
+        str.__add__,
+        st.sampled_from(["", "0", "86", "+86", "0086", "860", "+860", "1", "+1"]),
+        st.from_regex(r"[0-9]{3,11}", fullmatch=True),
+    ),
+)
+
+
+@given(NUMBERS, COUNTRIES)
+def test_a_line_is_its_own_line_and_all_spellings_of_it_are_found(number: str, country: str) -> None:
+    line = numbers.line(number, country)
+    assert numbers.line(line, country) == line
+    forms = numbers.spellings(number, country)
+    assert number in forms
+    assert line in forms
+    assert {numbers.line(form, country) for form in forms} == {line}
+
+
+@given(NUMBERS, NUMBERS, COUNTRIES)
+def test_two_numbers_are_one_line_exactly_if_each_is_a_spelling_of_the_other(
+    one: str, other: str, country: str
+) -> None:
+    same = numbers.line(one, country) == numbers.line(other, country)
+    assert (other in numbers.spellings(one, country)) == (one in numbers.spellings(other, country)) == same
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "138 0013 8000",
+        "138-0013-8000",
+        "+86 138 0013 8000",
+        "0086-138-0013-8000",
+        "(+86) 138.0013.8000",
+        "138 0013　8000",
+    ],
+)
+def test_a_number_in_a_letter_is_read_with_its_separators(text: str) -> None:
+    assert numbers.line(numbers.parse_loosely(text).number, "86") == "+8613800138000"
+
+
+@pytest.mark.parametrize("text", ["", "call me", "1 2", "138 0013 8000 x", "1" * 500, "- - -"])
+def test_what_is_no_number_is_refused_however_loosely_it_is_read(text: str) -> None:
+    with pytest.raises(NumberError):
+        numbers.parse_loosely(text)
+
+
+def test_an_extension_is_still_one() -> None:
+    assert numbers.parse_loosely("057188001234-8001") == ("057188001234", "8001")

@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, insert, select
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import Connection, Engine, String, bindparam, insert, select
 
+from shared import numbers
 from shared.database import open_engine, reading, upgrade, writing
 from shared.schema import do_not_call, tasks, webhook_deliveries, webhook_endpoints
-from shared.suppression import AT_ONCE, CUSTOMER, IMPORT, is_suppressed, suppress
+from shared.suppression import AT_ONCE, CUSTOMER, IMPORT, is_suppressed, line_of, suppress
 
 NOW = 1_767_153_838_953
 NUMBER, OTHER = "13800138000", "13900139000"
@@ -93,10 +96,10 @@ def test_an_entry_is_kept_as_it_was_first_made(engine: Engine) -> None:
 
 
 def test_a_long_list_goes_in_pieces(engine: Engine) -> None:
-    numbers = [f"138{index:08d}" for index in range(AT_ONCE + 10)]
-    last = add_task(engine, numbers[-1])
+    many = [f"138{index:08d}" for index in range(AT_ONCE + 10)]
+    last = add_task(engine, many[-1])
     with writing(engine) as connection:
-        suppress(connection, numbers, IMPORT, NOW)
+        suppress(connection, many, IMPORT, NOW)
     assert len(entries(engine)) == AT_ONCE + 10
     assert stored(engine, last).state == "stopped"
 
@@ -108,3 +111,65 @@ def test_a_query_can_ask_for_it(engine: Engine) -> None:
         suppress(connection, [OTHER], IMPORT, NOW)
         found = connection.execute(select(tasks.c.number).where(is_suppressed(tasks.c.number))).scalars()
         assert list(found) == [OTHER]
+
+
+NUMBERS = st.one_of(
+    st.just(""),
+    st.from_regex(r"\+?[0-9]{3,20}", fullmatch=True),
+    st.builds(
+        str.__add__,
+        st.sampled_from(["", "0", "86", "+86", "0086", "860", "+860", "00860", "+1", "001"]),
+        st.from_regex(r"[0-9]{3,11}", fullmatch=True),
+    ),
+)
+
+
+def assert_sql_agrees(connection: Connection, made: list[str], country: str) -> None:
+    """Used by the tests on PostgreSQL too."""
+    column = bindparam("number", type_=String)
+    for number in made:
+        asked = {"number": number, "country": country}
+        found = connection.execute(select(line_of(column)), asked).scalar_one()
+        assert found == numbers.line(number, country), number
+
+
+@pytest.fixture(scope="module")
+def memory() -> Iterator[Engine]:
+    made = open_engine("sqlite://")
+    yield made
+    made.dispose()
+
+
+@given(made=st.lists(NUMBERS, max_size=20), country=st.sampled_from(["86", "1", "852"]))
+def test_sql_and_python_say_the_same_of_every_number(memory: Engine, made: list[str], country: str) -> None:
+    with reading(memory) as connection:
+        assert_sql_agrees(connection, made, country)
+
+
+SPELLINGS = ("13800138000", "+8613800138000", "8613800138000", "008613800138000", "013800138000")
+
+
+@pytest.mark.parametrize("listed", SPELLINGS)
+def test_a_number_is_on_the_list_with_and_without_its_country_code(engine: Engine, listed: str) -> None:
+    waiting = {spelling: add_task(engine, spelling) for spelling in SPELLINGS}
+    other = add_task(engine, OTHER)
+    with writing(engine) as connection:
+        suppress(connection, [listed], IMPORT, NOW, country="86")
+    assert {stored(engine, batch_id).state for batch_id in waiting.values()} == {"stopped"}
+    assert stored(engine, other).state == "pending"
+    late = [add_task(engine, spelling) for spelling in SPELLINGS]
+    with writing(engine) as connection:
+        for spelling in SPELLINGS:
+            suppress(connection, [spelling], CUSTOMER, NOW, country="86")
+        query = select(tasks.c.batch_id).where(is_suppressed(tasks.c.number), tasks.c.state == "pending")
+        found = connection.execute(query, {"country": "86"}).scalars()
+        assert list(found) == [] or sorted(found) == late
+    assert entries(engine) == [(listed, "import", None)]
+
+
+def test_whether_a_number_is_on_the_list_is_asked_of_an_index(engine: Engine) -> None:
+    query = select(tasks.c.batch_id).where(is_suppressed(tasks.c.number))
+    text = str(query.compile(engine, compile_kwargs={"literal_binds": True}).string)
+    with reading(engine) as connection:
+        plan = [row[3] for row in connection.exec_driver_sql("EXPLAIN QUERY PLAN " + text.replace("NULL", "'86'"))]
+    assert any("uq_do_not_call_line" in step or "sqlite_autoindex_do_not_call" in step for step in plan), plan

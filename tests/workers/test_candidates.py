@@ -31,7 +31,7 @@ def put(office: Office, table: Table, **values: Any) -> None:
         connection.execute(insert(table).values(**values | {"created_at": office.now}))
 
 
-LISTED = (do_not_call, {"number": NUMBER, "source": "person"})
+LISTED = (do_not_call, {"number": NUMBER, "line": f"+86{NUMBER}", "source": "person"})
 PAUSED = (pauses, {"ticket_type": "回访"})
 ALL_PAUSED = (pauses, {"ticket_type": ""})
 RESTING = (caller_rests, {"caller": CALLER, "until": START_MS + HOUR_MS, "reason": "fell"})

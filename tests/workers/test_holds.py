@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import delete, func, insert, select
 
 from shared.database import reading, writing
+from shared.numbers import CHINA, line
 from shared.schema import do_not_call, pauses, tasks
 from shared.window import parse_hours
 from tests.workers.twins import START_MS, Office
@@ -219,7 +220,8 @@ def test_tasks_for_numbers_on_the_list_end_all_at_once(open_office: Callable[...
     tickets(office, 400)
     wanted = office.ticket("13900000000")
     with writing(office.house.engine) as connection:
-        listed = [{"number": f"{index:011}", "source": "import", "created_at": 0} for index in range(400)]
+        numbers = [f"{index:011}" for index in range(400)]
+        listed = [{"number": it, "line": line(it, CHINA), "source": "import", "created_at": 0} for it in numbers]
         connection.execute(insert(do_not_call), listed)
     dispatch(office.house)
     query = select(tasks.c.connected, func.count()).where(tasks.c.state == "stopped").group_by(tasks.c.connected)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import pytest
 from sqlalchemy import func, insert, select
 
 from shared import recordings
 from shared.database import reading, writing
-from shared.schema import calls, phone_events
+from shared.outbox import DEAD, DELIVERED, TASK_FINISHED, WAITING, row
+from shared.schema import calls, phone_events, webhook_deliveries, webhook_endpoints
 from tests.workers.twins import Office
 from workers import retention
 from workers.retention import retain
@@ -100,3 +103,59 @@ def test_more_than_one_batch_goes_on_at_the_next_sweep(open_office: Callable[...
     assert len(left) == 1
     retain(office.house)
     assert list(office.settings.recordings_dir.rglob("*.wav")) == []
+
+
+def add_delivery(office: Office, number: int, state: str, age_days: float) -> str:
+    at = office.now - round(age_days * DAY * 1000)
+    made = row(1, number, TASK_FINISHED, at) | {"state": state, "due_at": at if state == WAITING else None}
+    with writing(office.house.engine) as connection:
+        connection.execute(insert(webhook_deliveries).values(made))
+    return str(made["id"])
+
+
+def test_deliveries_go_once_they_are_settled_and_old(open_office: Callable[..., Office]) -> None:
+    office = open_office(keep_events="30d")
+    with writing(office.house.engine) as connection:
+        connection.execute(insert(webhook_endpoints).values(url="http://x", secret="s", created_at=0))
+    states = ((DELIVERED, 31), (DEAD, 31), (WAITING, 31), (DELIVERED, 29), (DEAD, 29))
+    ids = [add_delivery(office, number, state, age) for number, (state, age) in enumerate(states, 1)]
+    retain(office.house)
+    with reading(office.house.engine) as connection:
+        left = set(connection.execute(select(webhook_deliveries.c.id)).scalars())
+    assert left == set(ids[2:])
+
+
+def test_calls_that_never_left_go_when_they_are_old_and_no_others(open_office: Callable[..., Office]) -> None:
+    office = open_office(keep_events="30d")
+    for number, (state, age) in enumerate((("unplaced", 31), ("unplaced", 29), ("ended", 31), ("lost", 400)), 1):
+        recorded(office, str(number) * 19, age)
+        with writing(office.house.engine) as connection:
+            connection.execute(calls.update().where(calls.c.uuid == str(number) * 19).values(state=state))
+    retain(office.house)
+    with reading(office.house.engine) as connection:
+        assert set(connection.execute(select(calls.c.uuid)).scalars()) == {str(number) * 19 for number in (2, 3, 4)}
+
+
+def test_with_no_limit_on_events_nothing_of_it_goes(open_office: Callable[..., Office]) -> None:
+    office = open_office(keep_events="0")
+    with writing(office.house.engine) as connection:
+        connection.execute(insert(webhook_endpoints).values(url="http://x", secret="s", created_at=0))
+    add_delivery(office, 1, DELIVERED, 4000)
+    retain(office.house)
+    with reading(office.house.engine) as connection:
+        assert connection.execute(select(func.count()).select_from(webhook_deliveries)).scalar_one() == 1
+
+
+@pytest.mark.parametrize(
+    ("key", "which", "index"),
+    [
+        (webhook_deliveries.c.id, retention._SETTLED, "ix_webhook_deliveries_created_at"),
+        (calls.c.uuid, retention._UNPLACED, "ix_calls_unplaced"),
+    ],
+)
+def test_what_is_old_is_found_by_an_index(office: Office, key: Any, which: Any, index: str) -> None:
+    query = retention.old_rows(key, which, 1).compile(office.house.engine, compile_kwargs={"literal_binds": True})
+    with reading(office.house.engine) as connection:
+        plan = [step[3] for step in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {query.string}")]
+    assert [step for step in plan if "TEMP B-TREE" in step] == []
+    assert any(index in step for step in plan), plan

@@ -1,0 +1,37 @@
+"""A number with and without its country code is one customer: for the do-not-call list, the frequency cap and the last look."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from sqlalchemy import insert
+
+from shared.database import writing
+from shared.schema import do_not_call
+from tests.workers.test_dial import queued
+from tests.workers.twins import Office
+from workers.dial import dial
+from workers.dispatch import dispatch
+
+NUMBER = "13800138000"
+
+
+def test_calls_to_every_spelling_of_a_number_count_towards_its_cap(open_office: Callable[..., Office]) -> None:
+    office = open_office(frequency_cap="1/1d")
+    office.media()
+    first = queued(office, "+8613800138000")
+    dial(office.house, first)
+    batch_id = office.ticket("13800138000")
+    dispatch(office.house)
+    assert office.task(batch_id).held_by == "frequency"
+
+
+@pytest.mark.parametrize("spelling", ["+8613800138000", "8613800138000", "008613800138000"])
+def test_whoever_is_on_the_list_under_another_spelling_is_not_called(office: Office, spelling: str) -> None:
+    late = queued(office, NUMBER)
+    with writing(office.house.engine) as connection:
+        row = {"number": spelling, "line": f"+86{NUMBER}", "source": "person", "created_at": office.now}
+        connection.execute(insert(do_not_call).values(row))
+    dial(office.house, late)
+    assert office.task(office.call(late).batch_id).state == "stopped"
