@@ -27,7 +27,7 @@ import numpy as np
 import uvloop
 import websockets
 
-from benchmarks.media import InstantSpeech, Tape, open_exchange
+from benchmarks.house import InstantSpeech, Tape, open_exchange
 from media.driver import Cast, SessionOptions, SessionPort
 from media.protocol import events
 from media.protocol.options import SynthesisOption, TranscriptionOption
