@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from typing import Protocol
 
 import httpx2
@@ -20,6 +21,15 @@ MAX_CLIP_BYTES = 16 << 20
 """A stereo WAV of 48 kHz and 80 s; what is played on a phone is shorter."""
 FETCH_SECONDS = 10.0
 """From the request to the last byte: a caller who waits longer has hung up."""
+
+_OTHERS = (
+    (re.compile(rb"ID3|\xff[\xe2-\xe7\xf2-\xf7\xfa-\xff]"), "MP3"),
+    (re.compile(rb"\xff[\xf0\xf1\xf8\xf9]|....ftyp", re.DOTALL), "AAC"),
+    (re.compile(rb"OggS"), "Ogg"),
+    (re.compile(rb"fLaC"), "FLAC"),
+    (re.compile(rb"\s*<"), "a page of HTML or XML"),
+)
+"""How files begin that people try to have played."""
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +100,10 @@ class _Fetch:
 
 
 def clip_audio(data: bytes) -> bytes:
-    """s16le mono at RATE from a WAV file's bytes. Raises WavError."""
+    """s16le mono at RATE from a WAV file's bytes. Raises WavError, which names the format that came instead."""
+    other = next((name for beginning, name in _OTHERS if beginning.match(data)), None)
+    if other is not None:
+        raise WavError(f"expected a WAV file of 16-bit PCM, got {other}; convert it, and play the WAV file's URL")
     rate, samples = wav.read(data)
     mono = samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1).astype(np.int16)
     return resample(np.ascontiguousarray(mono), rate, RATE).tobytes()
