@@ -27,8 +27,8 @@ _COPY = """COPY tasks (batch_id, ticket_no, phone, number, exten, username, tick
 _DRAW = text("SELECT array_agg(nextval('tasks_batch_id_seq')) FROM generate_series(1, :count)")
 _AT_ONCE = Schedule()
 _LAST = text("SELECT seq FROM sqlite_sequence WHERE name = 'tasks'")
-_TABS, _BACKSLASHES = 15, 4
-"""In a row of sixteen columns that needs no escapes: two backslashes begin the digest, two are those of the nulls."""
+_TABS = 15
+"""In a row of sixteen columns that needs no escapes."""
 _UNSCHEDULED = "0\t\\N\t\\N"
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
@@ -112,12 +112,14 @@ def copy_data(rows: Sequence[tuple[int, CheckedTicket]], now: int) -> str:
     """Rows as COPY's text format wants them. The tickets hold no NUL, which PostgreSQL could not store.
 
     Few tickets need escapes, so the rows are written without first; a character with a meaning of its own would show
-    as one tab, line end or backslash too many, and then all are written again with escapes.
+    as one tab, line end or backslash too many, and then all are written again with escapes. Tickets only ever add to
+    what the rows themselves hold, so no ticket can make up for another.
     """
     count = len(rows)
+    backslashes = sum(_backslashes(checked.schedule) for _, checked in rows)
     data = "".join([_line(batch_id, checked, checked.ticket, now) for batch_id, checked in rows])
     plain = "\r" not in data and data.count("\n") == count
-    if plain and data.count("\t") == count * _TABS and data.count("\\") == count * _BACKSLASHES:
+    if plain and data.count("\t") == count * _TABS and data.count("\\") == backslashes:
         return data
     return "".join([_line(batch_id, checked, _escaped(checked.ticket), now) for batch_id, checked in rows])
 
@@ -137,6 +139,13 @@ def _scheduled(schedule: Schedule, now: int) -> tuple[int, str]:
     expires = "\\N" if schedule.expires_at is None else str(schedule.expires_at)
     zone = schedule.zone or "\\N"
     return due, f"{schedule.priority}\t{expires}\t{zone}"
+
+
+def _backslashes(schedule: Schedule | None) -> int:
+    """How many a row holds by itself: the digest's two, and one for each column without a value."""
+    if schedule is None:
+        return 4
+    return 2 + (schedule.expires_at is None) + (schedule.zone is None)
 
 
 def _escaped(ticket: Ticket) -> Ticket:

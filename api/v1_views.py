@@ -12,7 +12,7 @@ from api import call_stats, house_documents
 from api.envelope import answer
 from api.fields import Fields
 from api.house import House, house
-from api.masking import shown_number, shown_rows
+from api.masking import shown_file, shown_number, shown_rows
 from api.record_views import wav_url
 from api.routes import Route
 from api.task_list import LAST_PAGE, LONGEST_PAGE
@@ -130,7 +130,7 @@ def _call(row: RowMapping, at: House) -> dict[str, Any]:
         "closedAt": iso(row["closed_at"], zone),
         "hangupCause": row["hangup_cause"],
         "timeLen": row["time_len"],
-        "recordFile": row["record_file"],
+        "recordFile": shown_file(row["record_file"]),
         "wavFileUrl": wav_url(at, row["wav_file"]) if row["wav_file"] else "",
     }
 

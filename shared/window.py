@@ -2,7 +2,8 @@
 
 ``09:00-12:00,14:00-20:00`` for every day, or groups with weekdays: ``Mon-Fri 09:00-12:00,14:00-20:00; Sat 10:00-16:00``.
 A range includes its beginning and not its end; 24:00 is midnight; one that crosses midnight belongs to the day on which
-it begins. On a holiday nobody is called, from midnight to midnight.
+it begins. On a holiday nobody is called, from midnight to midnight, and a range that begins on one does not open after
+it either.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, datetime, tzinfo
+from datetime import date, datetime, timedelta, tzinfo
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 """As ``date.weekday`` counts them."""
@@ -23,7 +24,8 @@ _RANGE = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-(?:(24):(00)|([01]\d|2[0-3]):([0
 _GROUP = re.compile(r"(?:([A-Za-z][A-Za-z,-]*)\s+)?(\S(?:.*\S)?)", re.DOTALL)
 
 Hours = tuple[tuple[int, int], ...]
-"""Ranges of one day, as minutes since midnight: including the first, excluding the second, at most 1440."""
+"""Ranges that begin on one day, as minutes since its midnight: including the first, excluding the second, which is above
+1440 where the range goes on into the next day."""
 Week = tuple[Hours, ...]
 Holidays = tuple[tuple[date, date], ...]
 """First and last days of periods without calls."""
@@ -62,10 +64,22 @@ class CallingHours:
             moment = there if _local(there, zone).utcoffset() == local.utcoffset() else _change(moment, there, zone)
         return None
 
-    def _hours(self, day: date) -> Hours:
-        if any(first <= day <= last for first, last in self.holidays):
-            return ()
-        return ((0, DAY_MINUTES),) if self.week is None else self.week[day.weekday()]
+    def _hours(self, day: date) -> Iterator[tuple[int, int]]:
+        """Minutes of ``day`` at which calls are allowed: of the ranges that begin on it, and on the day before."""
+        if self._is_holiday(day):
+            return
+        if self.week is None:
+            yield 0, DAY_MINUTES
+            return
+        for begin, end in self.week[day.weekday()]:
+            yield begin, min(end, DAY_MINUTES)
+        before = day - timedelta(days=1)
+        for _, end in () if self._is_holiday(before) else self.week[before.weekday()]:
+            if end > DAY_MINUTES:
+                yield 0, end - DAY_MINUTES
+
+    def _is_holiday(self, day: date) -> bool:
+        return any(first <= day <= last for first, last in self.holidays)
 
     def _is_open(self, local: datetime) -> bool:
         minute = local.hour * 60 + local.minute
@@ -105,9 +119,9 @@ def parse_window(text: str) -> Week | None:
             raise ValueError(f"expected each weekday in one group, got {DAYS[min(days & named)].title()} twice")
         named |= days
         for part in match[2].split(","):
+            hours = _parse_range(part.strip())
             for day in days:
-                for offset, begin, end in _parse_range(part.strip()):
-                    week[(day + offset) % 7].append((begin, end))
+                week[day].append(hours)
     return tuple(tuple(sorted(hours)) for hours in week)
 
 
@@ -143,8 +157,8 @@ def _days(text: str) -> set[int]:
     return found
 
 
-def _parse_range(text: str) -> Iterator[tuple[int, int, int]]:
-    """The days from that of its beginning, and the minutes there: two pieces if it crosses midnight."""
+def _parse_range(text: str) -> tuple[int, int]:
+    """Minutes since the midnight before its beginning."""
     match = _RANGE.fullmatch(text)
     if match is None:
         raise ValueError(f"expected HH:MM-HH:MM, got {text[:20]!r}")
@@ -152,9 +166,7 @@ def _parse_range(text: str) -> Iterator[tuple[int, int, int]]:
     begin, end = hour * 60 + minute, last_hour * 60 + last_minute
     if begin == end:
         raise ValueError(f"expected a range that lasts, got {text!r}")
-    yield 0, begin, end if end > begin else DAY_MINUTES
-    if 0 < end < begin:
-        yield 1, 0, end
+    return begin, end if end > begin else end + DAY_MINUTES
 
 
 def _local(at: int, zone: tzinfo) -> datetime:

@@ -181,6 +181,7 @@ def swap(connection: Connection, held: Held, call: Call, task: Task | None, at: 
         if values:
             values["state_at"] = at
             _swap(connection, tasks.c.batch_id, task.batch_id, values, {"state": held.task.state}, unstopped=True)
+        _tell_if_final(connection, held.task, task, at)
 
 
 def _swap(
@@ -199,12 +200,17 @@ def _swap(
 
 
 def save_task(connection: Connection, before: Task, after: Task, at: int) -> None:
-    """Writes what differs; a task that became final is put in the outbox with it."""
+    """Writes what differs."""
     values = _differences(before, after, _TASK_FIELDS)
     if after.state != before.state:
         values["state_at"] = at
     if values:
         connection.execute(_update_of(tasks.c.batch_id, tuple(values)), values | {"identity": after.batch_id})
+    _tell_if_final(connection, before, after, at)
+
+
+def _tell_if_final(connection: Connection, before: Task, after: Task, at: int) -> None:
+    """A task that became final is put in the outbox, in the transaction that made it so."""
     if after.state in FINAL_TASKS and before.state not in FINAL_TASKS:
         record_final(connection, [after.batch_id], after.final_at or at)
 

@@ -16,6 +16,8 @@ def run() -> None:
     engine = open_engine(context.config.attributes["url"], pool_size=1)
     with engine.begin() as connection:
         if connection.dialect.name == "postgresql":
+            # Waiting for another's migration, or indexing millions of rows, takes as long as it takes.
+            connection.execute(text("SET LOCAL statement_timeout = 0"))
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
         # SQLite's lock is taken by BEGIN IMMEDIATE already; batch mode alters tables there by copying them.
         context.configure(

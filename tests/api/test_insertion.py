@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine
 
 from api.insertion import copy_data, insert_tasks
-from api.tickets import CheckedTicket, Ticket, digest
+from api.tickets import CheckedTicket, Schedule, Ticket, digest
 from shared.database import writing
 
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
@@ -50,6 +50,25 @@ def test_every_text_survives_copys_format(ticket_no: str, username: str, ticket_
     ]
     assert fields[14:] == ["\\N", "\\N"]
     assert "\\N" not in fields[:14]
+
+
+@given(
+    st.lists(
+        st.tuples(texts, texts, st.none() | st.just(2_000), st.sampled_from([None, "Asia/Tokyo"]), st.booleans()),
+        min_size=1,
+        max_size=5,
+    )
+)
+def test_no_schedule_makes_up_for_another_tickets_backslashes(
+    drawn: list[tuple[str, str, int | None, str | None, bool]],
+) -> None:
+    rows = []
+    for index, (ticket_no, content, expires_at, zone, scheduled) in enumerate(drawn):
+        ticket = Ticket(ticket_no, "13912345678", "n", "t", content)
+        schedule = Schedule(expires_at=expires_at, zone=zone) if scheduled else None
+        rows.append((index, CheckedTicket(ticket, "13912345678", "", digest(ticket), schedule)))
+    lines = [line.split("\t") for line in copy_data(rows, 99).split("\n")[:-1]]
+    assert [(unescaped(line[1]), unescaped(line[7])) for line in lines] == [row[:2] for row in drawn]
 
 
 def test_one_awkward_ticket_does_not_mix_up_the_rows_around_it() -> None:

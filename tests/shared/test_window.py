@@ -92,10 +92,17 @@ def test_nobody_is_called_on_a_holiday_from_midnight_to_midnight() -> None:
         "2026-03-03 00:30",
         "2026-03-09 00:30",
     ]
-    assert [hours.is_open(at(moment), SHANGHAI) for moment in open_at] == [True, True, False, False, True]
-    assert hours.next_opening(at("2026-03-03 00:00"), SHANGHAI) == at("2026-03-05 00:00")
+    assert [hours.is_open(at(moment), SHANGHAI) for moment in open_at] == [True, True, False, False, False]
+    assert hours.next_opening(at("2026-03-03 00:00"), SHANGHAI) == at("2026-03-05 20:00")
     assert not parse_hours("", "2026-03-02").is_open(at("12:00"), SHANGHAI)
     assert parse_hours("", "2026-03-02").next_opening(at("12:00"), SHANGHAI) == at("2026-03-03 00:00")
+
+
+def test_a_night_that_begins_on_a_holiday_does_not_open_after_it() -> None:
+    hours = parse_hours("Thu 22:00-02:00", "2026-03-05")  # a Thursday
+    assert not hours.is_open(at("2026-03-06 00:30"), SHANGHAI)
+    assert hours.is_open(at("2026-03-13 00:30"), SHANGHAI)
+    assert hours.next_opening(at("2026-03-05 12:00"), SHANGHAI) == at("2026-03-12 22:00")
 
 
 @pytest.mark.parametrize(
@@ -137,7 +144,7 @@ def test_holidays_that_cannot_be_read_say_what_was_expected(holidays: str) -> No
 def test_what_is_written_is_what_is_read() -> None:
     assert parse_window("  ") is None
     week = parse_window(" Mon-Tue 14:00-20:00, 09:00-12:30;sun 23:00-01:00 ")
-    assert week == (((0, 60), (540, 750), (840, 1200)), ((540, 750), (840, 1200)), (), (), (), (), ((1380, 1440),))
+    assert week == (((540, 750), (840, 1200)), ((540, 750), (840, 1200)), (), (), (), (), ((1380, 1500),))
     assert parse_holidays("2026-10-01 .. 2026-10-07, 2027-01-01") == (
         (date(2026, 10, 1), date(2026, 10, 7)),
         (date(2027, 1, 1), date(2027, 1, 1)),
@@ -185,8 +192,11 @@ def test_hours_that_never_come_have_no_opening() -> None:
 
 minutes = st.integers(0, DAY_MINUTES)
 ranges = st.tuples(minutes, minutes).filter(lambda pair: pair[0] < pair[1])
+over_midnight = st.tuples(st.integers(1, DAY_MINUTES - 1), minutes).map(
+    lambda pair: (pair[0], DAY_MINUTES + min(pair[1], pair[0] - 1))
+)
 weeks: st.SearchStrategy[Week] = st.lists(
-    st.lists(ranges, max_size=2).map(lambda hours: tuple(sorted(hours))), min_size=7, max_size=7
+    st.lists(ranges | over_midnight, max_size=2).map(lambda hours: tuple(sorted(hours))), min_size=7, max_size=7
 ).map(tuple)
 moments = st.one_of(
     st.integers(at("2024-01-01 00:00"), at("2027-01-01 00:00")),

@@ -12,6 +12,7 @@ from sqlalchemy import update
 
 from shared.database import reading, writing
 from shared.doorbell import DIAL, FINISH_CALL, WEBHOOKS
+from shared.errors import Refused
 from shared.outbox import delivery_id
 from shared.schema import webhook_deliveries
 from tests.workers.twins import Office, cdr, wait_for
@@ -117,6 +118,19 @@ def test_an_unanswered_call_rings_at_once(office: Office, receiver: Receiver) ->
     assert office.bell.take(WEBHOOKS) == [None]
     post_round(office)
     assert receiver.received[0].body["record"]["hangupCause"] == "NO_ANSWER:sip:480"
+
+
+def test_a_call_that_was_refused_for_good_is_told_too(open_here: Callable[..., Office], receiver: Receiver) -> None:
+    office = open_here(retry_refused="")
+    office.media()
+    register(office, receiver.url)
+    batch_id = office.ticket()
+    dispatch(office.house)
+    office.phone.answers = [Refused(1, "no line")]
+    dial(office.house, office.calls(batch_id)[-1].uuid)
+    assert office.task(batch_id).state == "failed"
+    post_round(office)
+    assert [told.body["task"]["status"] for told in receiver.received] == ["失败"]
 
 
 def test_without_an_endpoint_nothing_is_written_and_nobody_rings(office: Office) -> None:
