@@ -139,7 +139,11 @@ class Settings:
     rate_limit: int | None = _setting("", values.limit, "requests a minute and key; empty: no limit")
     keep_recordings: float = _setting("0", values.duration, "how long recordings are kept; 0: for ever")
     keep_dialogues: float = _setting("0", values.duration, "how long dialogues are kept; 0: for ever")
-    keep_events: float = _setting("90d", values.duration, "how long phone events are kept; 0: for ever")
+    keep_events: float = _setting(
+        "90d",
+        values.duration,
+        "how long phone events, settled webhook deliveries and calls that never left are kept; 0: for ever",
+    )
     drain_timeout: float = _setting("11m", values.duration, "how long media lets live calls finish after SIGTERM")
     sources: Mapping[str, str] = field(default_factory=dict, metadata={"internal": True})
     """For each setting's name: ``environment``, ``.env``, ``embedded`` (endpoints.json) or ``default``."""
