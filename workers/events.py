@@ -36,12 +36,19 @@ def apply_events(house: House, ids: Sequence[int]) -> None:
     An event that matches no call, or fails, stays unapplied: the sweep comes back to it.
     """
     for event_id in ids:
-        try:
-            apply_event(house, event_id)
-        except DATABASE_AWAY:
-            raise
-        except Exception:
-            log.exception("an event could not be applied; the sweep tries again", extra={"event_id": event_id})
+        try_event(house, event_id)
+
+
+def try_event(house: House, event_id: int) -> bool:
+    """Applies one event; False, and the error logged, if it cannot be. Raises one of DATABASE_AWAY."""
+    try:
+        apply_event(house, event_id)
+    except DATABASE_AWAY:
+        raise
+    except Exception:
+        log.exception("an event could not be applied; the sweep tries again", extra={"event_id": event_id})
+        return False
+    return True
 
 
 def apply_event(house: House, event_id: int) -> None:

@@ -56,7 +56,7 @@ def finish_call(house: House, uuid: str) -> None:
         held = store.read(connection, uuid=uuid)
     if held is None:
         return
-    parts = read_parts(house.settings.recordings_dir, _stem(house, held.call))
+    parts = parts_of(house, held.call)
     recording = _finish_recording(house, held.call, parts)
     change, unwanted = house.commit(lambda connection: _save(connection, house, uuid, parts, recording))
     if change is not None:
@@ -80,14 +80,31 @@ def read_parts(root: Path, stem: str) -> list[Part]:
     return parts
 
 
+def parts_of(house: House, call: Call) -> list[Part]:
+    """What media wrote of the call. Raises OSError."""
+    return read_parts(house.settings.recordings_dir, _stem(house, call))
+
+
 def audio_flows(house: House, call: Call) -> bool:
-    """Whether a session still writes: its last part has no end, and grew a moment ago by our clock."""
-    parts = read_parts(house.settings.recordings_dir, _stem(house, call))
-    if not parts or parts[-1].end is not None:
+    """Whether a session still writes: its last part has no end, and grew a moment ago by our clock.
+
+    What cannot be read is no sign of life: a call must not wait for a file system to be mended.
+    """
+    try:
+        parts = parts_of(house, call)
+        if not parts or parts[-1].end is not None:
+            return False
+        files = [path for path in (parts[-1].transcript, parts[-1].wav) if path is not None]
+        youngest = max(path.stat().st_mtime * 1000 for path in files)
+    except OSError as error:
+        log.warning("a recording cannot be looked at", extra={"uuid": call.uuid, "error": type(error).__name__})
         return False
-    files = [path for path in (parts[-1].transcript, parts[-1].wav) if path is not None]
-    youngest = max(path.stat().st_mtime * 1000 for path in files)
     return house.clock.now_ms() - youngest < GROWING_MS
+
+
+def began(parts: Sequence[Part]) -> int | None:
+    """When the first audio came, by media's clock: proof that somebody picked up. None if there was none."""
+    return next((part.began for part in parts if part.began is not None), None)
 
 
 def dialogue_of(parts: Sequence[Part]) -> list[dict[str, str]]:
@@ -105,7 +122,7 @@ def tags_of(parts: Sequence[Part]) -> list[dict[str, Any]]:
 
 def media_ended(parts: Sequence[Part], now: int) -> MediaEnded | None:
     """The fact that media is done: its last session wrote its end, and one of them heard audio."""
-    answered_at = next((part.began for part in parts if part.began is not None), None)
+    answered_at = began(parts)
     if not parts or parts[-1].end is None or answered_at is None:
         return None
     return MediaEnded(now, answered_at=answered_at, ended_at=max(answered_at, parts[-1].end.at))

@@ -8,48 +8,44 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, cast
 
 import redis
-from sqlalchemy import Connection, Row, and_, delete, exists, select
+from sqlalchemy import ColumnElement, Connection, Row, and_, delete, exists, select
 
 from shared import bus
-from shared.doorbell import APPLY_EVENTS, FINISH_CALL
+from shared.doorbell import FINISH_CALL
 from shared.lifecycle import (
     CLOSE_AFTER_MS,
     LIVE_CALLS,
     CallState,
-    DeadlinePassed,
     MediaGone,
     Outcome,
     StopAsked,
+    Task,
     expired,
     settle,
     stopped,
 )
-from shared.schema import calls, idempotency_keys, phone_events, tasks
+from shared.schema import calls, idempotency_keys, tasks
 from workers import store
 from workers.callers import rest_slumped_callers
+from workers.deadlines import deadlines, held_by_media
 from workers.dispatch import due_tasks, ring_dials
 from workers.effects import ring_dispatch
-from workers.events import mark_applied
 from workers.holds import release_if_settings_changed
 from workers.house import DATABASE_AWAY, House
+from workers.inbox import QUIET_MS, lost_events
 from workers.leases import renew_room
-from workers.record import audio_flows
 from workers.retention import retain
 from workers.room import RoomShut
+from workers.rounds import each
 from workers.transitions import tell
 from workers.webhooks.delivery import due_webhooks
 
 MOST = 200
 """Rows that one step takes on in one run, so that a sweep ends before the next; the others wait five seconds."""
-QUIET_MS = 5_000
-"""A message normally arrives within milliseconds; after this long it counts as lost, and is rung for again."""
-EVENT_GRACE_MS = 60_000
-"""An event may name a call that becomes known only with startcall's answer; later than this it never will."""
-EVENT_PATIENCE_MS = 3_600_000
-"""An event whose call is known but which fails each time is put aside after this long, loudly."""
 RECONNECT_MS = 15_000
 """How long an answered call may have no media session: the owner's key lasts 10 s beyond its last renewal, and a
 socket that was cut is back within seconds."""
@@ -70,10 +66,10 @@ def sweep(house: House) -> None:
     steps: Sequence[Callable[[House], None]] = (
         renew_room,
         release_if_settings_changed,
+        lost_events,
         deadlines,
         lost_stops,
         media_gone,
-        lost_events,
         lost_dials,
         mismatches,
         lost_records,
@@ -99,20 +95,6 @@ def sweep(house: House) -> None:
         raise failure
 
 
-def deadlines(house: House) -> None:
-    """Calls that stayed in one state for longer than they may."""
-    with house.read() as connection:
-        overdue = connection.execute(
-            select(calls.c.uuid, calls.c.state)
-            .where(calls.c.deadline_at <= house.clock.now_ms())
-            .order_by(calls.c.deadline_at)
-            .limit(MOST)
-        ).all()
-    for row in overdue:
-        flows = row.state in LIVE_CALLS and _audio_flows(house, row.uuid)
-        tell(house, row.uuid, DeadlinePassed(house.clock.now_ms(), audio_flows=flows))
-
-
 def lost_stops(house: House) -> None:
     """Live calls whose task is to be stopped, which nobody told them."""
     with house.read() as connection:
@@ -123,8 +105,7 @@ def lost_stops(house: House) -> None:
             .limit(MOST)
         ).scalars()
         found = list(uuids)
-    for uuid in found:
-        tell(house, uuid, StopAsked(house.clock.now_ms()))
+    each(found, lambda uuid: tell(house, uuid, StopAsked(house.clock.now_ms())))
 
 
 def media_gone(house: House) -> None:
@@ -140,10 +121,15 @@ def media_gone(house: House) -> None:
                 select(calls.c.uuid).where(store.LIVE, calls.c.state == CallState.ANSWERED).order_by(calls.c.created_at)
             ).scalars()
         )
-    for uuid in _gone(house, answered):
-        if not _audio_flows(house, uuid):
-            house.bell.ring(FINISH_CALL, uuid)  # it may have ended well, and only its word was lost
-            tell(house, uuid, MediaGone(house.clock.now_ms()))
+    each(_gone(house, answered), partial(_let_go, house))
+
+
+def _let_go(house: House, uuid: str) -> None:
+    with house.read() as connection:
+        held = store.read(connection, uuid=uuid)
+    if held is not None and not held_by_media(house, held.call):
+        house.bell.ring(FINISH_CALL, uuid)  # it may have ended well, and only its word was lost
+        tell(house, uuid, MediaGone(house.clock.now_ms()))
 
 
 def _gone(house: House, answered: Sequence[str]) -> list[str]:
@@ -160,37 +146,6 @@ def _gone(house: House, answered: Sequence[str]) -> list[str]:
         pipeline.zadd(GONE_KEY, missing, nx=True)
     pipeline.zrangebyscore(GONE_KEY, "-inf", now - RECONNECT_MS)
     return [raw.decode() for raw in pipeline.execute()[-1]][:MOST]
-
-
-def lost_events(house: House) -> None:
-    """Events that were stored and not applied: rung for again, and put aside once nothing can come of them."""
-    now = house.clock.now_ms()
-    waiting = phone_events.c.applied_at.is_(None)
-    with house.read() as connection:
-        rows = connection.execute(
-            select(phone_events.c.id, phone_events.c.received_at, phone_events.c.request_id, phone_events.c.call_id)
-            .where(waiting, phone_events.c.received_at <= now - QUIET_MS)
-            .order_by(phone_events.c.id)
-            .limit(MOST)
-        ).all()
-        hopeless = [row.id for row in rows if _hopeless(connection, row, now)]
-    if hopeless:
-        log.warning("events were put aside unapplied", extra={"event_ids": hopeless[:20], "events": len(hopeless)})
-        house.commit(lambda connection: mark_applied(connection, hopeless, None, now))
-    rest = [row.id for row in rows if row.id not in set(hopeless)]
-    if rest:
-        house.bell.ring_chunks(APPLY_EVENTS, rest)
-
-
-def _hopeless(connection: Connection, row: Row[*tuple[Any, ...]], now: int) -> bool:
-    """Whether nothing can come of the event: it names no call of ours, or applying it fails again and again."""
-    age = now - row.received_at
-    if age < EVENT_GRACE_MS:
-        return False
-    named = [calls.c.uuid == row.request_id] if row.request_id else []
-    named += [calls.c.call_id == row.call_id] if row.call_id else []
-    known = any(connection.execute(select(calls.c.uuid).where(one)).first() for one in named)
-    return not known or age >= EVENT_PATIENCE_MS
 
 
 def lost_dials(house: House) -> None:
@@ -220,12 +175,12 @@ def mismatches(house: House) -> None:
             .limit(MOST)
         ).scalars()
         found = list(batch_ids)
-    for batch_id in found:
-        log.warning("a task lost its call; it is settled again", extra={"batch_id": batch_id})
-        _settle_again(house, batch_id)
+    each(found, partial(_settle_again, house), name="batch_id")
 
 
 def _settle_again(house: House, batch_id: int) -> None:
+    log.warning("a task lost its call; it is settled again", extra={"batch_id": batch_id})
+
     def work(connection: Connection) -> None:
         last = connection.execute(
             select(calls.c.uuid, calls.c.state, calls.c.answered_at, calls.c.number)
@@ -282,14 +237,23 @@ def lost_records(house: House) -> None:
 
 def waiting_tasks(house: House) -> None:
     """Tasks that wait for nothing any more: expired, or to be stopped."""
+    now = house.clock.now_ms()
+    for over, end in ((tasks.c.stop_requested_at.is_not(None), stopped), (tasks.c.expires_at <= now, expired)):
+        query = select(tasks.c.batch_id).where(store.WAITING, over)
+        with house.read() as connection:
+            found = list(connection.execute(query.limit(MOST)).scalars())
+        each(found, partial(_end, house, over, end), name="batch_id")
+
+
+def _end(house: House, over: ColumnElement[bool], end: Callable[[Task, int], Task], batch_id: int) -> None:
+    """Ends the task if that is ``over`` still."""
 
     def work(connection: Connection) -> None:
-        now = house.clock.now_ms()
-        waiting = select(*store.task_columns()).where(store.WAITING).limit(MOST)
-        for over, end in ((tasks.c.stop_requested_at.is_not(None), stopped), (tasks.c.expires_at <= now, expired)):
-            for row in connection.execute(store.hold_tasks(waiting.where(over))).all():
-                task = store.task_of(row)
-                store.save_task(connection, task, end(task, now), now)
+        waiting = select(*store.task_columns()).where(store.WAITING, over, tasks.c.batch_id == batch_id)
+        row = connection.execute(store.hold_tasks(waiting)).one_or_none()
+        if row is not None:
+            task, now = store.task_of(row), house.clock.now_ms()
+            store.save_task(connection, task, end(task, now), now)
 
     house.commit(work)
 
@@ -309,15 +273,3 @@ def due_work(house: House) -> None:
         due = due_tasks(connection, house.clock.now_ms(), 1)
     if due:
         ring_dispatch(house)
-
-
-def _audio_flows(house: House, uuid: str) -> bool:
-    """Whether a media session holds the call, by its key in Redis or by what it writes."""
-    try:
-        if house.redis.exists(bus.owner_key(uuid)):
-            return True
-    except redis.RedisError:
-        log.warning("Redis is away; the recording tells whether audio flows", extra={"uuid": uuid})
-    with house.read() as connection:
-        held = store.read(connection, uuid=uuid)
-    return held is not None and audio_flows(house, held.call)
