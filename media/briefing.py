@@ -42,7 +42,7 @@ class RedisBriefings:
         self._bell = bell
 
     async def find(self, call_id: str) -> bus.Briefing:
-        """See Briefings. A worker is asked as soon as the first look finds nothing."""
+        """See Briefings. A worker is asked as soon as the first look finds nothing, and told of the audio when it knows."""
         try:
             async with asyncio.timeout(WAIT_SECONDS):
                 return await self._wait_for(call_id)
@@ -73,4 +73,6 @@ class RedisBriefings:
                 asked = True
             await asyncio.sleep(look)
             look = min(LONGEST_LOOK, look * 2)
+        if asked:  # it was unknown when its first frame was told of: that it is answered would come out at its end only
+            self._bell.ring(doorbell.AUDIO_STARTED, call_id)
         return briefing

@@ -158,7 +158,8 @@ def _not_rung(call: Call, at: int, state: CallState, outcome: Outcome) -> tuple[
 def _media_ended(call: Call, fact: MediaEnded) -> tuple[Call, Effects]:
     if call.media_ended_at is not None or call.state in (CallState.UNPLACED, CallState.REFUSED, CallState.LOST):
         return call, NOTHING
-    known = replace(call, media_ended_at=fact.at, answered_at=call.answered_at or fact.answered_at)
+    answered_at = fact.answered_at if call.answered_at is None else min(call.answered_at, fact.answered_at)
+    known = replace(call, media_ended_at=fact.at, answered_at=max(call.created_at, answered_at))
     if known.live:
         return _end(
             replace(known, time_len=_seconds(fact.answered_at, fact.ended_at)), fact.ended_at, fact.at, Outcome.ANSWERED

@@ -49,7 +49,7 @@ def test_a_briefing_that_is_there_is_read_without_asking() -> None:
     asyncio.run(scenario())
 
 
-def test_a_worker_is_asked_once_for_one_that_is_not() -> None:
+def test_a_worker_is_asked_once_for_one_that_is_not_and_told_of_the_audio_again() -> None:
     async def scenario() -> None:
         redis = fakeredis.FakeAsyncRedis()
         worker = Worker(redis, asyncio.get_running_loop())
@@ -57,7 +57,7 @@ def test_a_worker_is_asked_once_for_one_that_is_not() -> None:
         bell.start()
         assert await RedisBriefings(redis, bell).find("call-1") == briefing_of(1)
         await asyncio.to_thread(bell.stop)
-        assert worker.rung == [(doorbell.BRIEF, ("call-1",))]
+        assert worker.rung == [(doorbell.BRIEF, ("call-1",)), (doorbell.AUDIO_STARTED, ("call-1",))]
         await redis.aclose()
 
     asyncio.run(scenario())

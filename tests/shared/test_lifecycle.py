@@ -64,6 +64,12 @@ def test_the_cdr_may_end_the_call_first_and_its_clock_gives_durations_only() -> 
     assert effects == [Effects(finish=True)]
 
 
+@pytest.mark.parametrize(("heard", "answered"), [(T0 + 2_000, T0 + 2_000), (T0 + 70_000, T0 + 60_000), (T0 - 9, T0)])
+def test_who_heard_of_the_answer_first_tells_when_it_was(heard: int, answered: int) -> None:
+    call, _ = after(life.Placed(T0, ID), life.Answered(T0 + 60_000), life.MediaEnded(T0 + 90_000, heard, T0 + 90_000))
+    assert call.answered_at == answered
+
+
 def test_the_record_closes_without_the_second_end_after_its_wait() -> None:
     call, _ = after(life.Placed(T0, ID), life.Answered(T0, ID), life.MediaEnded(T0 + 5_000, T0, T0 + 5_000))
     assert call.deadline_at == T0 + 5_000 + life.CLOSE_AFTER_MS
