@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from flask import Response, abort, request
-from sqlalchemy import Connection, RowMapping, or_, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, or_, select
 
 from api import call_stats, house_documents
 from api.envelope import answer
@@ -69,18 +69,18 @@ def show_call(uuid: str) -> Response:
 
 def _history(connection: Connection, call: RowMapping) -> list[tuple[int, str, str, Any]]:
     """What happened around the call: to its task, and what people did with either (``shared.audit``)."""
-    subjects = [audit.of_call(call["uuid"])]
+    noted = audit_trail.c
+    about = noted.subject == audit.of_call(call["uuid"])
     known: list[tuple[int, str, str, Any]] = []
     if call["batch_id"] is not None:
-        subjects.append(audit.of_task(call["batch_id"]))
+        about |= noted.id.in_(audit.about_task(connection, call["batch_id"]))
         task = connection.execute(select(tasks).where(tasks.c.batch_id == call["batch_id"])).mappings().one()
         known = [
             (task[column], "task", name or task["state"], None)
             for column, name in _TASK_MILESTONES.items()
             if task[column] is not None
         ]
-    noted = audit_trail.c
-    query = select(noted.at, noted.action, noted.actor).where(noted.subject.in_(subjects)).order_by(noted.id)
+    query = select(noted.at, noted.action, noted.actor).where(about).order_by(noted.id)
     rows = connection.execute(query.limit(LONGEST_TIMELINE))
     return known + [(row.at, "audit", row.action, row.actor) for row in rows]
 
@@ -106,6 +106,9 @@ def _task(row: RowMapping, at: House) -> dict[str, Any]:
         "stateAt": iso(row["state_at"], zone),
         "createdAt": iso(row["created_at"], zone),
         "dueAt": iso(row["due_at"], zone),
+        "priority": row["priority"],
+        "expiresAt": iso(row["expires_at"], zone),
+        "timezone": row["zone"],
         "heldBy": row["held_by"] if row["state"] in WAITING_TASKS else None,
         "stopRequestedAt": iso(row["stop_requested_at"], zone),
         "finalAt": iso(row["final_at"], zone),
@@ -181,6 +184,13 @@ def _told(body: Any) -> Any:
     return body.get("event_time") if isinstance(body, dict) else None
 
 
+def _about(connection: Connection, subject: str) -> ColumnElement[bool]:
+    batch_id = subject.removeprefix("task:")
+    if batch_id != subject and batch_id.isascii() and batch_id.isdigit() and int(batch_id) < 2**63:
+        return audit_trail.c.id.in_(audit.about_task(connection, int(batch_id)))
+    return audit_trail.c.subject == subject
+
+
 def show_call_stats() -> Response:
     """Answer-seizure ratio and the like over a time range."""
     at = house()
@@ -199,17 +209,19 @@ def list_audit() -> Response:
     noted = audit_trail.c
     chosen = [
         column == value
-        for column, name in ((noted.action, "action"), (noted.actor, "actor"), (noted.subject, "subject"))
+        for column, name in ((noted.action, "action"), (noted.actor, "actor"))
         if (value := fields.text(name)) is not None
     ]
-    action = fields.text("action")
+    action, subject = fields.text("action"), fields.text("subject")
     if action is not None and action not in audit.ACTIONS:
         fields.problem("action", f"应为 {'、'.join(audit.ACTIONS)} 之一")
     fields.done()
     chosen += [noted.at >= since] if since is not None else []
     chosen += [noted.at <= until] if until is not None else []
-    query = select(audit_trail).where(*chosen).order_by(noted.at.desc(), noted.id.desc())
     with reading(at.engine) as connection:
+        if subject is not None:
+            chosen.append(_about(connection, subject))
+        query = select(audit_trail).where(*chosen).order_by(noted.at.desc(), noted.id.desc())
         rows = connection.execute(query.limit(size).offset((page - 1) * size)).mappings().all()
     return answer({"rows": [dict(row) | {"at": iso(row["at"], at.settings.timezone)} for row in rows]})
 

@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import Connection, insert, select
 
 from shared.numbers import mask
-from shared.schema import audit, house_secrets
+from shared.schema import audit, house_secrets, tasks
 
 LONGEST_ACTOR = 120
 LINKS, NUMBERS = "links", "numbers"
@@ -52,6 +52,35 @@ def scrubbed(text: str) -> str:
 
 def of_task(batch_id: int) -> str:
     return f"task:{batch_id}"
+
+
+def about_task(connection: Connection, batch_id: int) -> list[int]:
+    """Ids of the rows about a task: those whose subject it is, and the batch it was submitted in or stopped with.
+
+    A batch's row names no subject, and of a large one not every id; it is found by its moment, which is the task's own.
+    """
+    noted = audit.c
+    found = list(connection.execute(select(noted.id).where(noted.subject == of_task(batch_id))).scalars())
+    moments = connection.execute(
+        select(tasks.c.created_at, tasks.c.stop_requested_at).where(tasks.c.batch_id == batch_id)
+    ).one_or_none()
+    if moments is None:
+        return found
+    created_at, stopped_at = moments
+    query = select(noted.id, noted.action, noted.at, noted.detail).where(
+        noted.at.in_([at for at in moments if at is not None]),
+        noted.subject == "",
+        noted.action.in_(("submit", "stop")),
+    )
+    for row in connection.execute(query):
+        if row.action == "submit":
+            about = row.at == created_at and row.detail["first"] <= batch_id <= row.detail["last"]
+        else:
+            named = row.detail["batchIds"]
+            about = row.at == stopped_at and (batch_id in named or len(named) < row.detail["asked"])
+        if about:
+            found.append(row.id)
+    return found
 
 
 def of_call(uuid: str) -> str:

@@ -94,6 +94,33 @@ def test_the_timeline_shows_what_people_did(client: FlaskClient, talk: tuple[int
     assert (last["source"], last["event"], last["actor"]) == ("audit", "stop", "loopback")
 
 
+def test_the_trail_of_a_task_has_the_batches_it_was_in(client: FlaskClient, clock: FakeClock) -> None:
+    def ticket(number: int) -> dict[str, str]:
+        names = ("phone", "username", "ticketType", "ticketContent")
+        return {"ticketNo": f"T{number}"} | dict.fromkeys(names, "13800138000")
+
+    def submit(*numbers: int) -> list[int]:
+        clock.advance(1)
+        made = client.post("/aicall/createTasks", json=[ticket(number) for number in numbers]).json["data"]
+        return [task["batchId"] for task in made]
+
+    def trail(batch_id: int) -> list[str]:
+        rows = client.get(f"/api/v1/audit?subject=task:{batch_id}").json["rows"]
+        return [row["action"] for row in rows]
+
+    first, second = submit(1, 2)
+    [alone] = submit(3)
+    clock.advance(1)
+    client.post("/aicall/stopTasks", json={"batchIds": [second, alone]})
+    assert [trail(batch_id) for batch_id in (first, second, alone)] == [
+        ["submit"],
+        ["stop", "submit"],
+        ["stop", "submit"],
+    ]
+    assert trail(alone + 1) == []
+    assert client.get("/api/v1/audit?subject=task:x").json["rows"] == []
+
+
 def test_a_live_call_can_be_looked_at(client: FlaskClient, add_call: Any) -> None:
     uuid = add_call(state="ringing", ended_at=None)
     body = client.get(f"/api/v1/calls/{uuid}").json
