@@ -5,24 +5,26 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 
-from sqlalchemy import Column, Connection, Engine, Table, func, select, text
+from sqlalchemy import Column, ColumnElement, Connection, Engine, Table, TextClause, func, select, text
 
+from shared import tallies
 from shared.clock import Clock
 from shared.database import reading
 from shared.lifecycle import CallState, TaskState
 from shared.outbox import DEAD, WAITING
-from shared.schema import calls, phone_events, tasks, webhook_deliveries
+from shared.schema import ACTIVE_TASKS, LIVE_CALL, calls, phone_events, tasks, webhook_deliveries
 
 FRESH_SECONDS = 1.0
-"""Counting reads whole tables, so however many ask within a second get one count."""
+"""However many ask within a second get one count."""
 REST = 10
-"""Counting a million tasks takes a second: a count is kept ten times as long as it took, so that whoever asks, however
-often, costs the database no more than a tenth of one connection's time."""
+"""A count is kept ten times as long as it took: whoever asks, however often and however much waits, costs the database no
+more than a tenth of one connection's time."""
 
 
 @dataclass(frozen=True)
 class Group:
-    """``oldest_at``: when the oldest one came into its state (a task) or was created (a call); None if there is none."""
+    """``oldest_at``: when the oldest one came into its state (a task) or was created (a call); None if there is none, and
+    of what is over."""
 
     count: int = 0
     oldest_at: int | None = None
@@ -61,21 +63,29 @@ class Census:
 
 
 def count(connection: Connection, now: int) -> Count:
-    """Counts now; every state is there, also those that nothing is in."""
-    task_groups = _groups(connection, tasks, tasks.c.state_at)
-    call_groups = _groups(connection, calls, calls.c.created_at)
+    """Counts now; every state is there, also those that nothing is in.
+
+    What is over is looked up in the tallies, and has no ages; what waits is counted along its index, and the rest is as
+    much as there are live calls.
+    """
+    over_tasks, over_calls = tallies.over(connection)
+    task_groups = _groups(connection, tasks, tasks.c.state_at, tasks.c.due_at.is_not(None))
+    task_groups |= _groups(connection, tasks, tasks.c.state_at, ACTIVE_TASKS)
+    call_groups = _groups(connection, calls, calls.c.created_at, LIVE_CALL)
     waiting = select(func.count(), func.min(phone_events.c.received_at)).where(phone_events.c.applied_at.is_(None))
     return Count(
         now,
-        {state: task_groups.get(state, Group()) for state in TaskState},
-        {state: call_groups.get(state, Group()) for state in CallState},
+        {state: task_groups.get(state) or Group(over_tasks.get(state, 0)) for state in TaskState},
+        {state: call_groups.get(state) or Group(over_calls.get(state, 0)) for state in CallState},
         Group(*connection.execute(waiting).one()),
         {state: _webhooks(connection, state) for state in (WAITING, DEAD)},
     )
 
 
-def _groups(connection: Connection, table: Table, since: Column[int]) -> dict[str, Group]:
-    query = select(table.c.state, func.count(), func.min(since)).group_by(table.c.state)
+def _groups(
+    connection: Connection, table: Table, since: Column[int], those: ColumnElement[bool] | TextClause
+) -> dict[str, Group]:
+    query = select(table.c.state, func.count(), func.min(since)).where(those).group_by(table.c.state)
     return {row[0]: Group(row[1], row[2]) for row in connection.execute(query)}
 
 

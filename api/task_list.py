@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Select, func, select
 from api.fields import MAX_LONG, MIN_LONG, Fields
 from shared.rows import task_row
 from shared.schema import tasks
+from shared.tallies import count_tasks
 
 LONGEST_PAGE = 500
 LAST_PAGE = 500
@@ -41,7 +42,9 @@ def read_query(fields: Fields) -> TaskQuery:
 
 def find(connection: Connection, query: TaskQuery) -> tuple[int, list[dict[str, Any]]]:
     """How many tasks match, and one page of them as the document shows them, newest first."""
-    total = connection.execute(select(func.count()).select_from(tasks).where(*_conditions(query))).scalar_one()
+    conditions = _conditions(query)
+    matching = select(func.count()).select_from(tasks).where(*conditions)
+    total = connection.execute(matching).scalar_one() if conditions else count_tasks(connection)
     return total, [task_row(row) for row in connection.execute(page_of(query)).mappings()]
 
 

@@ -96,8 +96,17 @@ Index(
 )
 """Over what has a due_at, which is what waits, and asked with nothing but that: PostgreSQL multiplies the odds of a state
 and of a due_at as if one said nothing of the other, expects next to no task to be due, and then sorts all that are."""
+Index(
+    "ix_tasks_waiting_since",
+    tasks.c.state,
+    tasks.c.state_at,
+    postgresql_where=tasks.c.due_at.is_not(None),
+    sqlite_where=tasks.c.due_at.is_not(None),
+)
+"""How many wait, and since when the first of them has."""
 _ACTIVE = _one_of("state", frozenset(TaskState) - FINAL_TASKS - WAITING_TASKS)
 Index("ix_tasks_active", tasks.c.state_at, postgresql_where=text(_ACTIVE), sqlite_where=text(_ACTIVE))
+ACTIVE_TASKS = text(_ACTIVE)
 """Tasks that must have a live call: as few as there are calls, however many tasks there are."""
 _EXPIRING = f"expires_at IS NOT NULL AND {_one_of('state', WAITING_TASKS)}"
 Index("ix_tasks_expires_at", tasks.c.expires_at, postgresql_where=text(_EXPIRING), sqlite_where=text(_EXPIRING))
@@ -149,6 +158,7 @@ Index(
     postgresql_where=text(_one_of("state", LIVE_CALLS)),
     sqlite_where=text(_one_of("state", LIVE_CALLS)),
 )
+LIVE_CALL = text(_one_of("state", LIVE_CALLS))
 _LIVE_OUTBOUND = f"call_type = '02' AND {_one_of('state', LIVE_CALLS)}"
 Index(
     "uq_calls_live_number",
@@ -202,6 +212,18 @@ Index(
     sqlite_where=text("state = 'unplaced'"),
 )
 """The oldest recordings, dialogues and calls that never left: for what is kept only so long."""
+
+tallies = Table(
+    "tallies",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=True),
+    Column("kind", String(8), nullable=False),  # task, call
+    Column("call_type", String(2), nullable=False),  # "" for tasks
+    Column("state", String(16), nullable=False),  # one that is over; "" counts tasks of every state
+    Column("amount", BigInteger, nullable=False),  # to be added up
+    sqlite_autoincrement=True,
+)
+"""How many there are, kept by triggers on tasks and calls (``shared.tallies``); written by nothing else but add_up and repair."""
 
 phone_events = Table(
     "phone_events",

@@ -14,8 +14,13 @@ from typing import Any, cast
 import redis
 from sqlalchemy import ColumnElement, Connection, Row, and_, delete, exists, select
 
+<<<<<<< HEAD
+from shared import bus, tallies
+from shared.doorbell import APPLY_EVENTS, FINISH_CALL
+=======
 from shared import bus
 from shared.doorbell import FINISH_CALL
+>>>>>>> origin/main
 from shared.lifecycle import (
     CLOSE_AFTER_MS,
     LIVE_CALLS,
@@ -55,6 +60,9 @@ FINISH_AGAIN_MS = 60_000
 """Between two rings for one record."""
 KEY_AGE_MS = 24 * 3_600_000
 """An Idempotency-Key is answered for so long (reading.md, "Sent twice")."""
+COUNTED_KEY = "waihu:tallies:counted"
+COUNTED_EVERY_MS = 24 * 3_600_000
+"""Between two full counts, which take a second for a million tasks."""
 GONE_KEY = "waihu:sweep:gone"
 """Sorted set: answered calls that no media session holds, by when that was first seen."""
 
@@ -75,6 +83,7 @@ def sweep(house: House) -> None:
         lost_records,
         waiting_tasks,
         old_keys,
+        tally,
         retain,
         rest_slumped_callers,
         due_work,
@@ -265,6 +274,16 @@ def old_keys(house: House) -> None:
     house.commit(
         lambda connection: connection.execute(delete(idempotency_keys).where(idempotency_keys.c.key.in_(some)))
     )
+
+
+def tally(house: House) -> None:
+    """Adds up the tallies, and counts everything anew now and then: they are right unless a trigger was switched off."""
+    house.commit(tallies.add_up)
+    if not house.redis.set(COUNTED_KEY, 1, nx=True, px=COUNTED_EVERY_MS):
+        return
+    wrong = house.commit(tallies.repair)
+    if wrong:
+        log.error("tallies were wrong and are mended: were the triggers switched off?", extra={"tallies": wrong})
 
 
 def due_work(house: House) -> None:
