@@ -15,7 +15,7 @@ from celery.worker.control import inspect_command
 from shared import doorbell, logs
 from shared.recordings import filesystem_id
 from shared.settings import Settings, load
-from workers.dial import dial
+from workers.dial import dial_waiting
 from workers.dispatch import dispatch
 from workers.errands import Body, Errand
 from workers.events import apply_events, audio_started, brief, stop_calls
@@ -32,7 +32,7 @@ TICK_EXPIRES_SECONDS = 10.0
 _ALONE = frozenset({doorbell.DISPATCH, doorbell.SWEEP, doorbell.WEBHOOKS})
 _BODIES: dict[str, Body] = {
     doorbell.DISPATCH: dispatch,
-    doorbell.DIAL: dial,
+    doorbell.DIAL: dial_waiting,
     doorbell.APPLY_EVENTS: apply_events,
     doorbell.AUDIO_STARTED: audio_started,
     doorbell.BRIEF: brief,

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from sqlalchemy import Connection
 
+from shared.doorbell import DIAL
 from shared.errors import OutcomeUnknown, Refused, Unplaced
 from shared.lifecycle import (
     WAITING_TASKS,
@@ -42,9 +43,9 @@ from workers.transitions import place
 log = logging.getLogger(__name__)
 
 
-def dial(house: House, *uuids: str) -> None:
-    """Dials these calls if they still wait for that, in this thread or in those that dial already."""
-    house.dials.run(uuids, lambda uuid: _dial(house, uuid))
+def dial_waiting(house: House) -> None:
+    """Dials what waits for that, in this thread, unless as many dial already as may."""
+    house.dials.run(lambda uuid: dial(house, uuid), lambda: house.bell.ring(DIAL))
 
 
 class Shut(Exception):
@@ -55,7 +56,8 @@ class Shut(Exception):
         self.closed = closed
 
 
-def _dial(house: House, uuid: str) -> None:
+def dial(house: House, uuid: str) -> None:
+    """Dials this call, if it is queued still and nothing forbids it."""
     with house.read() as connection:
         held = store.read(connection, uuid=uuid)
     if held is None or held.call.state is not CallState.QUEUED:

@@ -7,7 +7,20 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, Connection, Integer, Row, and_, bindparam, select, update
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    Integer,
+    Row,
+    String,
+    and_,
+    bindparam,
+    exists,
+    func,
+    literal,
+    select,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
 from shared.breaker import Standing
@@ -19,7 +32,7 @@ from workers import callers, store
 from workers.candidates import PAUSED, SUPPRESSED, claimed
 from workers.gates import DO_NOT_CALL, Closed, Remedy
 from workers.holds import hold_tasks, hold_type, hold_zone, release_resumed, stop_suppressed
-from workers.house import CONCURRENCY, House
+from workers.house import House
 from workers.leases import rebuild_room
 from workers.room import Lease, RoomShut
 
@@ -27,8 +40,8 @@ CLAIM = 100
 """Tasks of one claim: 74,000 rows a second at 100, 16,000 at 10 (facts, claims with SKIP LOCKED); locks stay short."""
 ROUNDS = 20
 """Claims of one dispatch, so that it ends; it rings for another if there may be more."""
-LARGEST_MESSAGE = 8
-"""Calls of one dial message: a message costs as much as half a dial, and several workers should share a claim."""
+BELLS = 3
+"""Messages of one claim: a message costs as much as half a dial. One would do, but may meet a process that is busy."""
 
 ALL = ""
 """The ticket type under which all are paused."""
@@ -53,17 +66,18 @@ def dispatch(house: House) -> None:
     paused = release_resumed(house)
     if ALL in paused:
         return
+    places = house.room.media_places(house.clock.now_ms())
     if standing is Standing.HALF_OPEN:
-        _round(house, paused, 1)
+        _round(house, paused, places, 1)
         return
     for _ in range(ROUNDS):
-        if not _round(house, paused, CLAIM):
+        if not _round(house, paused, places, CLAIM):
             return
     house.bell.ring(DISPATCH)
 
 
-def _round(house: House, paused: frozenset[str], most: int) -> bool:
-    """One claim; whether another may find more."""
+def _round(house: House, paused: frozenset[str], places: int, most: int) -> bool:
+    """One claim of at most ``most`` tasks, for a house whose media have so many ``places``; whether another may find more."""
     now = house.clock.now_ms()
     with house.read() as connection:
         due = due_tasks(connection, now, most)
@@ -75,7 +89,7 @@ def _round(house: House, paused: frozenset[str], most: int) -> bool:
     if shut or idle:
         held = sum(hold_zone(house, zone, until, now) for zone, until in shut.items())
         return held + sum(hold_type(house, ticket_type, now) for ticket_type in idle) > 0
-    leases = _take(house, [row.caller for row in due], limits)
+    leases = _take(house, [row.caller for row in due], limits, places)
     if not leases:
         return False
     claim = Claim([], 0)
@@ -89,30 +103,32 @@ def _round(house: House, paused: frozenset[str], most: int) -> bool:
 
 
 def ring_dials(house: House, uuids: Sequence[str]) -> None:
-    """Rings for these calls: several in one message once there are enough messages to keep all threads busy."""
-    size = min(LARGEST_MESSAGE, max(1, len(uuids) // CONCURRENCY))
-    for first in range(0, len(uuids), size):
-        house.bell.ring(DIAL, *uuids[first : first + size])
+    """Hands these calls to whoever has a thread for them. A few are rung for, who ring for more while calls wait."""
+    house.waiting.put(uuids, house.clock.now_ms())
+    for _ in range(min(BELLS, len(uuids))):
+        house.bell.ring(DIAL)
 
 
-def _take(house: House, known: Sequence[str | None], limits: Mapping[str, int]) -> list[Lease]:
+def _take(house: House, known: Sequence[str | None], limits: Mapping[str, int], places: int) -> list[Lease]:
     """Leases for calls that are due, each from the number that its customer knows where that has room."""
     now = house.clock.now_ms()
     uuids = [house.ids.draw(now) for _ in known]
     wanted = Counter(caller for caller in known if caller)
     try:
-        return house.room.take(uuids, wanted, house.room.media_places(now), most=limits)
+        return house.room.take(uuids, wanted, places, most=limits)
     except RoomShut:
         if not rebuild_room(house):
             return []
-        return house.room.take(uuids, wanted, house.room.media_places(now), most=limits)
+        return house.room.take(uuids, wanted, places, most=limits)
 
 
 _now, _most = bindparam("now", type_=BigInteger), bindparam("most", type_=Integer)
-_BUSY = select(calls.c.uuid).where(calls.c.number == tasks.c.number, store.LIVE_OUTBOUND).limit(1).scalar_subquery()
-"""Asked for each task by the index, with a LIMIT that keeps PostgreSQL from making a join of it: while it has no
+_BUSY = exists(select(calls.c.uuid).where(calls.c.number == tasks.c.number, store.LIVE_OUTBOUND).offset(0))
+"""Asked for each task by the index, with an OFFSET that keeps PostgreSQL from making a join of it: while it has no
 statistics yet, after the first great batch, it would compare every due task with every live call."""
-_IS_DUE = and_(store.WAITING, tasks.c.due_at <= _now, _BUSY.is_(None))
+_IS_DUE = and_(tasks.c.due_at <= _now, ~_BUSY)
+"""Of what waits: nothing else has a due_at. In this form PostgreSQL walks ix_tasks_due in its order and stops at the
+last task that is wanted, instead of sorting all that are due."""
 _ORDER = (tasks.c.priority.desc(), tasks.c.due_at, tasks.c.batch_id)
 # Statements are made once: to make one anew costs five times what it costs to send it.
 _DUE = select(tasks.c.caller, tasks.c.zone, tasks.c.ticket_type).where(_IS_DUE).order_by(*_ORDER).limit(_most)
@@ -149,9 +165,7 @@ def claim_tasks(connection: Connection, house: House, leases: Sequence[Lease]) -
         else:
             chosen.setdefault(row.number, row)
     settle_refused(connection, refused, now)
-    made = _insert_calls(connection, _assign(list(chosen.values()), usable), now)
-    _queue_tasks(connection, made, now)
-    return Claim([lease for lease, _ in made], len(refused))
+    return Claim(_write_calls(connection, _assign(list(chosen.values()), usable), now), len(refused))
 
 
 def settle_refused(connection: Connection, refused: Sequence[tuple[Task, Closed]], now: int) -> None:
@@ -183,43 +197,97 @@ def _assign(
     return [(sticky.get(row.batch_id) or next(rest), row) for row in rows]
 
 
-def _insert_calls(
+def _write_calls(
     connection: Connection, assigned: Sequence[tuple[Lease, Row[*tuple[Any, ...]]]], now: int
-) -> list[tuple[Lease, Row[*tuple[Any, ...]]]]:
-    """Those whose row could be written: a number or a task that got a live call meanwhile is passed over.
+) -> list[Lease]:
+    """Writes their calls, and makes the tasks follow: queued, no longer due, bound to the number they are called from.
 
+    Returns the leases of those that could be written: a number or a task that got a live call meanwhile is passed over.
     In the order of numbers, so that two dispatchers that meet on several numbers wait for each other in one direction.
     """
     if not assigned:
         return []
+    write = _write_at_once if is_postgresql(connection) else _write_in_turn
+    written = write(connection, sorted(assigned, key=lambda pair: str(pair[1].number)), now)
+    return [lease for lease, _ in assigned if lease.uuid in written]
+
+
+_deadline = bindparam("deadline", type_=BigInteger)
+_given = (
+    func.unnest(
+        bindparam("uuids", type_=postgresql.ARRAY(String)),
+        bindparam("batch_ids", type_=postgresql.ARRAY(BigInteger)),
+        bindparam("callers", type_=postgresql.ARRAY(String)),
+    )
+    .table_valued("uuid", "batch_id", "caller", with_ordinality="place")
+    .render_derived(name="given")
+)
+_OF_TASK = {"batch_id": "batch_id", "number": "number", "telephone": "phone", "exten": "exten"}
+"""Columns of a call that are its task's, by the name they have there."""
+_made = (
+    postgresql.insert(calls)
+    .from_select(
+        ["uuid", "caller", "call_type", "state", "created_at", "deadline_at", *_OF_TASK],
+        select(
+            _given.c.uuid,
+            _given.c.caller,
+            literal("02"),
+            literal(str(CallState.QUEUED)),
+            _now,
+            _deadline,
+            *(tasks.c[name] for name in _OF_TASK.values()),
+        )
+        .join_from(_given, tasks, tasks.c.batch_id == _given.c.batch_id)
+        .where(store.WAITING)
+        .order_by(_given.c.place),
+    )
+    .on_conflict_do_nothing()
+    .returning(calls.c.uuid, calls.c.batch_id, calls.c.caller)
+    .cte("made")
+)
+_WRITE = (
+    update(tasks)
+    .where(tasks.c.batch_id == _made.c.batch_id)
+    .values(state=str(TaskState.QUEUED), state_at=_now, due_at=None, held_by=None, caller=_made.c.caller)
+    .returning(_made.c.uuid)
+)
+
+
+def _write_at_once(
+    connection: Connection, assigned: Sequence[tuple[Lease, Row[*tuple[Any, ...]]]], now: int
+) -> set[str]:
+    """In one statement that is given nothing but ids: the tasks' rows are there already."""
+    given = {
+        "uuids": [lease.uuid for lease, _ in assigned],
+        "batch_ids": [row.batch_id for _, row in assigned],
+        "callers": [lease.caller for lease, _ in assigned],
+    }
+    times = {"now": now, "deadline": now + QUEUED_WAIT_MS}
+    return set(connection.execute(_WRITE, given | times).scalars())
+
+
+def _write_in_turn(
+    connection: Connection, assigned: Sequence[tuple[Lease, Row[*tuple[Any, ...]]]], now: int
+) -> set[str]:
+    """As _write_at_once, for SQLite, which knows no INSERT within an UPDATE."""
+    own = {"call_type": "02", "state": CallState.QUEUED, "created_at": now, "deadline_at": now + QUEUED_WAIT_MS}
     values = [
         {
             "uuid": lease.uuid,
-            "batch_id": row.batch_id,
-            "call_type": "02",
-            "state": CallState.QUEUED,
             "caller": lease.caller,
-            "number": row.number,
-            "telephone": row.phone,
-            "exten": row.exten,
-            "created_at": now,
-            "deadline_at": now + QUEUED_WAIT_MS,
+            **own,
+            **{name: getattr(row, theirs) for name, theirs in _OF_TASK.items()},
         }
-        for lease, row in sorted(assigned, key=lambda pair: str(pair[1].number))
+        for lease, row in assigned
     ]
-    into = postgresql.insert(calls) if is_postgresql(connection) else sqlite.insert(calls)
-    written = set(connection.execute(into.on_conflict_do_nothing().returning(calls.c.uuid), values).scalars())
-    return [(lease, row) for lease, row in assigned if lease.uuid in written]
-
-
-def _queue_tasks(connection: Connection, made: Sequence[tuple[Lease, Row[*tuple[Any, ...]]]], now: int) -> None:
-    """The tasks follow their calls: queued, no longer due, and bound to the number they are called from."""
-    by_caller: dict[str, list[int]] = defaultdict(list)
-    for lease, row in made:
-        by_caller[lease.caller].append(row.batch_id)
-    for caller, batch_ids in by_caller.items():
+    statement = sqlite.insert(calls).on_conflict_do_nothing().returning(calls.c.uuid)
+    written = set(connection.execute(statement, values).scalars())
+    queued = update(tasks).values(state=TaskState.QUEUED, state_at=now, due_at=None, held_by=None)
+    followers = [
+        {"task": row.batch_id, "from_number": lease.caller} for lease, row in assigned if lease.uuid in written
+    ]
+    if followers:
         connection.execute(
-            update(tasks)
-            .where(tasks.c.batch_id.in_(batch_ids))
-            .values(state=TaskState.QUEUED, state_at=now, due_at=None, held_by=None, caller=caller)
+            queued.where(tasks.c.batch_id == bindparam("task")).values(caller=bindparam("from_number")), followers
         )
+    return written

@@ -29,7 +29,7 @@ from workers.breaker import Breaker
 from workers.gates import Gates, open_gates
 from workers.policies import Policies
 from workers.room import Room
-from workers.switchboard import HANGUP_THREADS, Bulkhead, Hangups
+from workers.switchboard import HANGUP_THREADS, Bulkhead, Hangups, Waiting
 from workers.webhooks.couriers import Couriers
 from workers.webhooks.post import Post
 from workers.webhooks.subscribers import Subscribers
@@ -91,7 +91,8 @@ class House:
         self.holds_check_at: int | None = 0
         """When it is to be seen whether other settings put off tasks (``workers.holds``); None: never again."""
         self.ids = CallIds(settings.timezone)
-        self.dials = Bulkhead(max(1, concurrency // 2))
+        self.waiting = Waiting(self.redis)
+        self.dials = Bulkhead(max(1, concurrency // 2), self.waiting)
         self.hangups = Hangups(
             self.placer, hangups or ThreadPoolExecutor(HANGUP_THREADS, thread_name_prefix="waihu-hangup")
         )

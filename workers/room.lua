@@ -13,6 +13,8 @@ if now == 0 then
   now = time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
+local MOST_ARGUMENTS = 2000 -- of one command: Lua's stack holds some 8,000; even, for pairs
+
 local function keys_of(caller)
   local first = FIRST_CALLER + (caller - 1) * 3
   return KEYS[first], KEYS[first + 1], KEYS[first + 2]
@@ -23,8 +25,17 @@ local function holders(key)
   return redis.call('ZCARD', key)
 end
 
-local function lease(key, uuid)
-  redis.call('ZADD', key, now + ttl, uuid)
+-- Some uuids at once: a command costs more than a member.
+local function lease(key, uuids)
+  if #uuids == 0 then return end
+  local members = {}
+  for _, uuid in ipairs(uuids) do
+    members[#members + 1] = now + ttl
+    members[#members + 1] = uuid
+  end
+  for first = 1, #members, MOST_ARGUMENTS do
+    redis.call('ZADD', key, unpack(members, first, math.min(first + MOST_ARGUMENTS - 1, #members)))
+  end
   redis.call('PEXPIRE', key, ttl * 2)
 end
 
@@ -47,12 +58,11 @@ function operations.take()
   local limit, pipeline, horizon = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
   local spread, callers = ARGV[7] == '1', tonumber(ARGV[8])
   local rooms, granted, next_uuid, free = {}, {}, 9 + callers * 4, 0
+  local all, of_caller = {}, {}
   local function grant(caller)
     local uuid = ARGV[next_uuid]
-    local held, undialled = keys_of(caller)
-    lease(LEASES, uuid)
-    lease(held, uuid)
-    lease(undialled, uuid)
+    all[#all + 1] = uuid
+    table.insert(of_caller[caller], uuid)
     granted[#granted + 1] = uuid
     granted[#granted + 1] = caller
     rooms[caller] = rooms[caller] - 1
@@ -62,7 +72,7 @@ function operations.take()
   for caller = 1, callers do
     local first = 9 + (caller - 1) * 4
     local room, undialled = room_of(caller, tonumber(ARGV[first]), tonumber(ARGV[first + 1]), horizon)
-    rooms[caller] = math.min(room, tonumber(ARGV[first + 3]))
+    rooms[caller], of_caller[caller] = math.min(room, tonumber(ARGV[first + 3])), {}
     pipeline = pipeline - undialled
   end
   free = math.min(limit - holders(LEASES), pipeline)
@@ -81,6 +91,12 @@ function operations.take()
     if rooms[emptiest] < 1 then break end
     grant(emptiest)
   end
+  lease(LEASES, all)
+  for caller = 1, callers do
+    local held, undialled = keys_of(caller)
+    lease(held, of_caller[caller])
+    lease(undialled, of_caller[caller])
+  end
   return granted
 end
 
@@ -94,8 +110,8 @@ function operations.pace()
   if slot - now > longest then return 'too long' end
   redis.call('SET', pace, string.format('%.3f', slot + interval), 'PX', math.ceil(slot - now + interval) + 1000)
   redis.call('ZREM', undialled, uuid)
-  lease(LEASES, uuid)
-  lease(held, uuid)
+  lease(LEASES, {uuid})
+  lease(held, {uuid})
   return {string.format('%.3f', slot - now), redis.call('ZCARD', undialled)}
 end
 
@@ -103,12 +119,18 @@ end
 -- it is not there (1), uuid, caller, ... Returns 1.
 function operations.renew()
   local epoch_ttl, add_always = tonumber(ARGV[4]), ARGV[5] == '1'
+  local all, of_caller = {}, {}
   for first = 6, #ARGV, 3 do
-    local uuid, held = ARGV[first], keys_of(tonumber(ARGV[first + 1]))
+    local uuid, caller = ARGV[first], tonumber(ARGV[first + 1])
     if add_always or ARGV[first + 2] == '1' or redis.call('ZSCORE', LEASES, uuid) then
-      lease(LEASES, uuid)
-      lease(held, uuid)
+      all[#all + 1] = uuid
+      of_caller[caller] = of_caller[caller] or {}
+      table.insert(of_caller[caller], uuid)
     end
+  end
+  lease(LEASES, all)
+  for caller, uuids in pairs(of_caller) do
+    lease((keys_of(caller)), uuids)
   end
   if add_always then redis.call('HSET', EPOCH, 'since', now) end
   redis.call('HSET', EPOCH, 'until', now + epoch_ttl)

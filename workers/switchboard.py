@@ -1,19 +1,20 @@
-"""How many threads may talk to the phone system at once, so that a slow one cannot starve event handling."""
+"""Which calls wait to be dialled, and how many threads may talk to the phone system at once, so that a slow one cannot
+starve event handling."""
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
+
+import redis
 
 from shared.errors import OutcomeUnknown, Unplaced
 from shared.phone.port import Placer
 
-WAITING_DIALS = 1_500
-"""Calls that wait in this process for a place: above what is ever granted and not yet dialled (room.MOST_UNDIALLED).
-What finds no place all the same is still queued in SQL, and the sweep rings for it again."""
+WAITING_KEY = "waihu:dials"
+"""Sorted set of uuids by when they were put there; no more than room.MOST_UNDIALLED and what the sweep finds once more."""
 HANGUP_THREADS = 4
 WAITING_HANGUPS = 1_000
 """Above MAX_CALLS of a large house; a hangup that finds no place is repeated by the call's deadline."""
@@ -21,69 +22,94 @@ WAITING_HANGUPS = 1_000
 log = logging.getLogger(__name__)
 
 
-class Bulkhead:
-    """At most ``places`` dials at once. What finds no place waits here, and a dial that ends takes it up."""
+class Waiting:
+    """Calls that wait to be dialled, by whichever process of the house has a thread for the next one.
 
-    def __init__(self, places: int, waiting: int = WAITING_DIALS) -> None:
+    In Redis, which may forget them: they are queued in SQL, and the sweep puts them back. A call that was dialled
+    meanwhile is found not to be queued any more. Raises redis.RedisError.
+    """
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._redis = client
+
+    def put(self, uuids: Sequence[str], now_ms: int) -> None:
+        """Behind those that wait; one that waits already keeps its place."""
+        if uuids:
+            self._redis.zadd(WAITING_KEY, dict.fromkeys(uuids, now_ms), nx=True)
+
+    def take(self) -> tuple[str | None, int]:
+        """The one that has waited longest, if any does, and how many wait after it."""
+        pipeline = self._redis.pipeline(transaction=False)
+        pipeline.zpopmin(WAITING_KEY)
+        pipeline.zcard(WAITING_KEY)
+        first, left = pipeline.execute()
+        return (first[0][0].decode() if first else None), left
+
+
+class Bulkhead:
+    """At most ``places`` threads of this process dial at once, and each goes on until nothing waits."""
+
+    def __init__(self, places: int, waiting: Waiting) -> None:
         self._places = places
-        self._most_waiting = waiting
+        self._waiting = waiting
         self._lock = threading.Lock()
-        self._waiting: deque[str] = deque()
-        self._known: set[str] = set()
         self._busy = 0
+        self._rung = False
         self._closing = False
 
-    def run(self, uuids: Sequence[str], dial: Callable[[str], None]) -> None:
-        """Has ``uuids`` dialled: by this thread, with whatever waits, if there is a place, else by those that dial.
+    def run(self, dial: Callable[[str], None], call_others: Callable[[], object]) -> None:
+        """Has this thread dial what waits, one after the other, if there is a place; those that dial leave nothing behind.
 
-        A call that this process has in hand already is passed over. Raises the first error of ``dial``, once nothing
-        waits any more.
+        ``call_others`` is asked once if more waits than this thread has taken up: so as many threads come, of all
+        processes, as there is work for. Raises what ``dial`` raises, after another thread was called to go on.
         """
-        with self._lock:
-            for uuid in uuids:
-                if uuid not in self._known and not self._closing and len(self._waiting) < self._most_waiting:
-                    self._known.add(uuid)
-                    self._waiting.append(uuid)
-            if not self._waiting or self._busy >= self._places:
-                return
-            self._busy += 1
-            first = self._waiting.popleft()
-        self._work(first, dial)
+        if not self._enter():
+            return
+        left = False
+        try:
+            while not left:
+                self._until_none_waits(dial, call_others)
+                left = self._leave_unless_rung()
+        except BaseException:
+            with self._lock:
+                self._busy -= 1
+            raise
 
     def close(self) -> None:
-        """From now on no waiting call is taken up: the process is about to leave, and the sweep finds them."""
-        with self._lock:
-            self._closing = True
-            self._known.difference_update(self._waiting)
-            self._waiting.clear()
+        """From now on no waiting call is taken up here: the process is about to leave, and others take them."""
+        self._closing = True
 
-    def _work(self, uuid: str, dial: Callable[[str], None]) -> None:
-        failure: Exception | None = None
-        current: str | None = uuid
-        while current is not None:
+    def _enter(self) -> bool:
+        with self._lock:
+            if self._busy >= self._places:
+                self._rung = True
+                return False
+            self._busy += 1
+            return True
+
+    def _leave_unless_rung(self) -> bool:
+        """A thread that found no place may have been rung for calls that came after this one saw that none waits."""
+        with self._lock:
+            if self._rung and not self._closing:
+                self._rung = False
+                return False
+            self._busy -= 1
+            return True
+
+    def _until_none_waits(self, dial: Callable[[str], None], call_others: Callable[[], object]) -> None:
+        called = False
+        while not self._closing:
+            uuid, left = self._waiting.take()
+            if uuid is None:
+                return
+            if left and not called:
+                called = True
+                call_others()
             try:
-                dial(current)
-            except Exception as error:  # noqa: BLE001 - raised below, once nobody waits for this thread any more
-                failure = failure or error
-            except BaseException:
-                self._leave(current)
+                dial(uuid)
+            except Exception:
+                call_others()
                 raise
-            current = self._next(current)
-        if failure is not None:
-            raise failure
-
-    def _next(self, done: str) -> str | None:
-        with self._lock:
-            self._known.discard(done)
-            if self._waiting:
-                return self._waiting.popleft()
-            self._busy -= 1
-            return None
-
-    def _leave(self, done: str) -> None:
-        with self._lock:
-            self._known.discard(done)
-            self._busy -= 1
 
 
 class Hangups:

@@ -16,7 +16,6 @@ from sqlalchemy import func, insert, select, text
 
 from shared.clock import FakeClock
 from shared.database import reading
-from shared.doorbell import DIAL
 from shared.lifecycle import FINAL_TASKS
 from shared.schema import calls, do_not_call, pauses, tasks
 from shared.suppression import IMPORT, suppress
@@ -64,7 +63,12 @@ def open_office(tmp_path: Path, postgresql_url: str, redis_server: str) -> Itera
 
 
 def rung(offices: list[Office]) -> list[str]:
-    return [uuid for office in offices for uuid in office.bell.take(DIAL)]
+    return [uuid for office in offices for uuid in office.dials()]
+
+
+def dial_each(office: Office, uuids: list[str]) -> None:
+    for uuid in uuids:
+        dial(office.house, uuid)
 
 
 def test_dispatchers_at_once_never_give_a_number_more_calls_than_its_day_has(
@@ -94,7 +98,7 @@ def test_workers_at_once_never_call_a_number_more_often_than_its_cap(open_office
     for _ in range(8):
         together(*[partial(dispatch, one.house) for one in offices])
         uuids = rung(offices)
-        together(*[partial(dial, one.house, *uuids) for one in offices])
+        together(*[partial(dial_each, one, uuids) for one in offices])
         for uuid in uuids:
             if office.call(uuid).state == "ringing":
                 apply_events(office.house, [office.event("cdr", request_id=uuid, pay_load=cdr(None, 2_000))])
@@ -112,7 +116,7 @@ def test_who_is_put_on_the_list_is_not_called_once_that_is_committed(open_office
     worker, api = open_office(), open_office()
     batch_ids = worker.tickets(100)
     dispatch(worker.house)
-    uuids = {worker.call(uuid).batch_id: uuid for uuid in worker.bell.take(DIAL)}
+    uuids = {worker.call(uuid).batch_id: uuid for uuid in worker.dials()}
     list_was_first: set[str] = set()
 
     def put_on_list(number: str, uuid: str) -> None:
@@ -141,7 +145,7 @@ def test_a_row_that_is_committed_while_the_dial_waits_for_its_task_is_seen(
     worker, person = open_office(), open_office()
     batch_id = worker.ticket("13800138000")
     dispatch(worker.house)
-    [uuid] = worker.bell.take(DIAL)
+    [uuid] = worker.dials()
     dialling = threading.Thread(target=dial, args=(worker.house, uuid))
     with person.house.write() as connection:
         connection.execute(select(tasks).where(tasks.c.batch_id == batch_id).with_for_update())

@@ -13,7 +13,6 @@ import redis
 from sqlalchemy import create_engine, select, text
 
 from shared.clock import FakeClock
-from shared.doorbell import DIAL
 from shared.lifecycle import TaskState, stopped
 from shared.schema import tasks
 from tests.workers.twins import CALLER, START_MS, Office, PhoneTwin, cdr, running_redis
@@ -85,7 +84,7 @@ def test_two_dispatchers_share_the_work_and_claim_nothing_twice(open_office: Cal
         dispatch(office.house)
     made = offices[0].calls()
     assert sorted(call.batch_id for call in made) == sorted(batch_ids)
-    rung = [uuid for office in offices for uuid in office.bell.take(DIAL)]
+    rung = [uuid for office in offices for uuid in office.dials()]
     assert sorted(rung) == sorted(call.uuid for call in made)
     assert offices[0].house.room.occupancy().uuids == set(rung)
 
@@ -118,7 +117,7 @@ def test_a_call_dialled_by_two_workers_at_once_rings_once(open_office: Callable[
     offices = [open_office(), open_office()]
     offices[0].tickets(30)
     dispatch(offices[0].house)
-    for uuid in offices[0].bell.take(DIAL):
+    for uuid in offices[0].dials():
         together(*[partial(dial, office.house, uuid) for office in offices])
     assert set(offices[0].phone.rings.values()) == {1}
     assert len(offices[0].phone.rings) == 30
@@ -159,7 +158,7 @@ def test_a_stop_raced_with_dialling_is_never_followed_by_a_startcall(open_office
     batch_ids = office.tickets(60)
     dispatch(office.house)
     stopped_first: set[int] = set()
-    uuids = {office.call(uuid).batch_id: uuid for uuid in office.bell.take(DIAL)}
+    uuids = {office.call(uuid).batch_id: uuid for uuid in office.dials()}
 
     def stop(batch_id: int) -> None:
         with api.house.write() as connection:
@@ -187,7 +186,7 @@ def test_events_of_one_call_from_all_sides_end_it_once(open_office: Callable[...
     office = offices[0]
     office.tickets(20)
     dispatch(office.house)
-    for uuid in office.bell.take(DIAL):
+    for uuid in office.dials():
         dial(office.house, uuid)
     for uuid in list(office.phone.rings):
         named = {"request_id": uuid, "call_id": f"call-{uuid}"}
@@ -218,7 +217,7 @@ def test_sweeps_and_dispatchers_at_once_leave_nothing_behind(open_office: Callab
             partial(sweep, offices[2].house),
         )
         for one in offices:
-            for uuid in one.bell.take(DIAL):
+            for uuid in one.dials():
                 dial(one.house, uuid)
         office.advance(5)
         office.media(1000)

@@ -19,7 +19,7 @@ from shared.lifecycle import FINAL_TASKS, stopped
 from shared.schema import phone_events, tasks
 from tests.workers.twins import Office, cdr
 from workers import store
-from workers.dial import dial
+from workers.dial import dial_waiting
 from workers.dispatch import dispatch
 from workers.events import apply_events, audio_started, stop_calls
 from workers.record import finish_call
@@ -33,7 +33,7 @@ LOOK_SECONDS = 20
 WORDS = (("user", "喂，你好。"), ("assistant", "您好，这里是客服。"))
 BODIES: dict[str, Callable[..., None]] = {
     DISPATCH: dispatch,
-    DIAL: dial,
+    DIAL: dial_waiting,
     APPLY_EVENTS: apply_events,
     AUDIO_STARTED: audio_started,
     FINISH_CALL: finish_call,

@@ -78,7 +78,8 @@ def test_a_worker_and_beat_dial_a_task_apply_its_events_and_leave(
         call = wait_for(lambda: in_state(office, batch_id, "ringing"), 60)
         assert phone.rings == {call.uuid: 1}
         assert phone.bodies[0]["callee"] == "13800138000"
-        assert bell.ring(doorbell.DIAL, call.uuid)  # twice is once
+        office.house.waiting.put([call.uuid], office.now)  # twice is once
+        assert bell.ring(doorbell.DIAL)
         answered = office.event("firstAnswer", request_id=call.uuid, call_id=call.call_id)
         assert bell.ring_chunks(doorbell.APPLY_EVENTS, [answered])
         wait_for(lambda: in_state(office, batch_id, "answered"))

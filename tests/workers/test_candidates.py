@@ -9,7 +9,6 @@ import pytest
 from sqlalchemy import Table, delete, insert
 
 from shared.database import writing
-from shared.doorbell import DIAL
 from shared.errors import Refused, Unplaced
 from shared.schema import caller_rests, do_not_call, pauses
 from tests.workers.test_dial import queued
@@ -49,7 +48,7 @@ def test_what_stands_in_the_way_is_seen_at_dispatch(
     put(office, obstacle[0], **obstacle[1])
     dispatch(office.house)
     assert office.calls() == []
-    assert office.bell.take(DIAL) == []
+    assert office.dials() == []
     task = office.task(batch_id)
     assert (task.state, task.connected) == (state, False if state == "stopped" else None)
     assert office.house.redis.zcard(LEASES_KEY) == 0

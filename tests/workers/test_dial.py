@@ -12,7 +12,7 @@ from shared import bus
 from shared.doorbell import DISPATCH
 from shared.errors import OutcomeUnknown, Refused, Unplaced
 from tests.workers.twins import CALLER, START_MS, Office, PhoneTwin
-from workers.dial import dial
+from workers.dial import dial, dial_waiting
 from workers.dispatch import dispatch
 from workers.events import apply_events, stop_calls
 from workers.leases import renew_room
@@ -335,11 +335,11 @@ def test_a_slow_phone_system_holds_half_of_the_threads_and_the_rest_waits_its_tu
     office.phone.answers = [slow] * 8
     free = threading.Semaphore(0)
 
-    def run(uuid: str) -> None:
-        dial(office.house, uuid)
+    def run() -> None:
+        dial_waiting(office.house)
         free.release()
 
-    threads = [threading.Thread(target=run, args=(uuid,)) for uuid in uuids]
+    threads = [threading.Thread(target=run) for _ in uuids]
     for thread in threads:
         thread.start()
     for _ in range(8):

@@ -31,11 +31,12 @@ from shared.database import reading
 from shared.doorbell import APPLY_EVENTS, AUDIO_STARTED, DIAL, DISPATCH, FINISH_CALL, STOP_CALLS
 from shared.errors import OutcomeUnknown, Refused, Unplaced
 from shared.ids import CallIds
-from shared.lifecycle import FINAL_TASKS, LIVE_CALLS, stopped
+from shared.lifecycle import FINAL_TASKS, LIVE_CALLS, WAITING_TASKS, stopped
 from shared.schema import calls, tasks
+from tests.shared.tally_check import wrong_tallies
 from tests.workers.twins import CALLER, START_MS, Office, PhoneTwin, cdr
 from workers import store
-from workers.dial import dial
+from workers.dial import dial, dial_waiting
 from workers.dispatch import dispatch
 from workers.events import apply_events, audio_started, brief, stop_calls
 from workers.leases import renew_room
@@ -249,10 +250,14 @@ class DialerModel(RuleBasedStateMachine):
             assert (call.deadline_at is not None) == (call.closed_at is None)
         for batch_id in self.batch_ids:
             task = self.office.task(batch_id)
-            if task.state in ("pending", "retry_wait"):
-                assert task.due_at is not None
-            elif task.state not in FINAL_TASKS:
+            assert (task.due_at is not None) == (task.state in WAITING_TASKS)
+            if task.state not in WAITING_TASKS and task.state not in FINAL_TASKS:
                 assert any(call.state in LIVE_CALLS for call in self.office.calls(batch_id))
+
+    @invariant()
+    def the_tallies_are_what_counting_finds(self) -> None:
+        with reading(self.office.house.engine) as connection:
+            assert wrong_tallies(connection) == []
 
     def teardown(self) -> None:
         """However it came to this: when time passes and workers work, every task becomes final and all room is free."""
@@ -300,7 +305,7 @@ class DialerModel(RuleBasedStateMachine):
     def _run(self, office: Office, name: str, args: tuple[Any, ...]) -> None:
         bodies: dict[str, Callable[..., None]] = {
             DISPATCH: dispatch,
-            DIAL: dial,
+            DIAL: dial_waiting,
             APPLY_EVENTS: apply_events,
             AUDIO_STARTED: audio_started,
             FINISH_CALL: finish_call,

@@ -10,7 +10,7 @@ from sqlalchemy import insert, select
 
 from shared import bus
 from shared.database import reading, writing
-from shared.doorbell import APPLY_EVENTS, DIAL, DISPATCH, FINISH_CALL
+from shared.doorbell import APPLY_EVENTS, DISPATCH, FINISH_CALL
 from shared.errors import OutcomeUnknown
 from shared.schema import idempotency_keys
 from tests.workers.test_events import dialled, tell
@@ -34,11 +34,11 @@ def test_a_queued_call_whose_message_was_lost_is_rung_for_again_and_goes_back_in
     batch_id = office.ticket()
     dispatch(office.house)
     uuid = office.calls(batch_id)[0].uuid
-    assert office.bell.take(DIAL) == [uuid]
+    assert office.dials() == [uuid]
     sweep(office.house)
-    assert office.bell.take(DIAL) == []
+    assert office.dials() == []
     rest(office, 5)
-    assert office.bell.take(DIAL) == [uuid]
+    assert office.dials() == [uuid]
     rest(office, 55)
     assert office.call(uuid).state == "unplaced"
     assert (office.task(batch_id).state, office.task(batch_id).attempts) == ("pending", 0)

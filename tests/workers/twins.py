@@ -23,10 +23,12 @@ from sqlalchemy import insert, select, update
 from shared import bus
 from shared.clock import Clock, FakeClock
 from shared.database import reading, writing
+from shared.doorbell import DIAL
 from shared.errors import Unplaced
 from shared.schema import calls, phone_events, tasks
 from shared.settings import Settings, load
 from workers.house import House
+from workers.switchboard import WAITING_KEY
 
 T = TypeVar("T")
 
@@ -241,6 +243,13 @@ class Office:
             statement = statement.where(calls.c.batch_id == batch_id)
         with reading(self.house.engine) as connection:
             return list(connection.execute(statement).all())
+
+    def dials(self) -> list[str]:
+        """The calls that wait to be dialled and were rung for; they wait no more, and the bells are forgotten."""
+        self.bell.take(DIAL)
+        waiting = [uuid.decode() for uuid in self.house.redis.zrange(WAITING_KEY, 0, -1)]
+        self.house.redis.delete(WAITING_KEY)
+        return waiting
 
     def set_task(self, batch_id: int, **values: Any) -> None:
         with writing(self.house.engine) as connection:

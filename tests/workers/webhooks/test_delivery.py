@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import update
 
 from shared.database import reading, writing
-from shared.doorbell import DIAL, FINISH_CALL, WEBHOOKS
+from shared.doorbell import FINISH_CALL, WEBHOOKS
 from shared.errors import Refused
 from shared.outbox import delivery_id
 from shared.schema import webhook_deliveries
@@ -75,7 +75,7 @@ def test_the_end_of_a_call_is_told_with_its_record(office: Office, receiver: Rec
     register(office, receiver.url)
     batch_id = office.ticket("13800138000")
     dispatch(office.house)
-    [uuid] = office.bell.take(DIAL)
+    [uuid] = office.dials()
     dial(office.house, uuid)
     call_id = office.call(uuid).call_id
     apply_events(office.house, [office.event("firstAnswer", request_id=uuid, call_id=call_id)])
@@ -112,7 +112,7 @@ def test_an_unanswered_call_rings_at_once(office: Office, receiver: Receiver) ->
     register(office, receiver.url)
     office.ticket()
     dispatch(office.house)
-    [uuid] = office.bell.take(DIAL)
+    [uuid] = office.dials()
     dial(office.house, uuid)
     apply_events(office.house, [office.event("cdr", request_id=uuid, pay_load=cdr(None, 6_000))])
     assert office.bell.take(WEBHOOKS) == [None]
@@ -136,7 +136,7 @@ def test_a_call_that_was_refused_for_good_is_told_too(open_here: Callable[..., O
 def test_without_an_endpoint_nothing_is_written_and_nobody_rings(office: Office) -> None:
     batch_id = office.ticket()
     dispatch(office.house)
-    [uuid] = office.bell.take(DIAL)
+    [uuid] = office.dials()
     dial(office.house, uuid)
     apply_events(office.house, [office.event("cdr", request_id=uuid, pay_load=cdr(None, 6_000))])
     expired = office.ticket("13800138001", expires_at=office.now - 1)
