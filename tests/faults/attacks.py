@@ -1,6 +1,7 @@
-"""The attacks. Each submits tasks of its own, does its worst with a seed, and leaves the house whole for the next one.
+"""The attacks on processes and on what they are told. Each submits tasks of its own and does its worst with a seed.
 
-Whether the promises held is for ``tests.faults.verdict`` to say, which waits until everything has come to rest.
+Whether the promises held is for ``tests.faults.verdict`` to say, which waits until everything has come to rest: several
+attacks may be struck before that.
 """
 
 from __future__ import annotations
@@ -9,35 +10,39 @@ import random
 import signal
 import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from shared.database import reading
 from shared.schema import calls, tasks
-from tests.faults.house import Batch, House, wait_for
-from tests.faults.pause_worker import STEPS
-from tests.faults.postgresql import PostgreSQL
-from tests.faults.verdict import Verdict, judge
+from tests.faults.house import LOOK_AGAIN, ROLES, Batch, House
+from tests.faults.pause import STEPS, VARIABLE
+from tests.faults.verdict import Struck, Verdict, note
 
-BRIEF, TALKER, ABSENT, FLEETING, REFUSED = "0101", "0001", "0012", "0019", "0013"
+__all__ = ["ABSENT", "BRIEF", "FLEETING", "LISTENER", "PEOPLE", "REFUSED", "TALKER", "note"]
+
+BRIEF, LISTENER, TALKER, ABSENT, FLEETING, REFUSED = "0101", "0102", "0001", "0012", "0019", "0013"
 PEOPLE = (BRIEF, BRIEF, FLEETING, FLEETING, ABSENT, REFUSED)
 MISBEHAVIOURS = tuple(f"{number:04d}" for number in range(31, 48))
 """The sandbox's numbers behind which its phone system misbehaves, each in its own way (sandbox/people/manners.yaml)."""
 STEP_WITHIN = 60.0
-"""A worker starts within 10 s on a busy machine, and does a call's work within seconds after."""
-OUTAGE = 20.0
+"""A process starts within 10 s on a busy machine, and does a call's work within seconds after."""
 KILLED_EVERY = (0.2, 1.5)
 """Seconds between two kills: a call of a brief person takes five."""
+PAUSING = {
+    "worker": ("worker1", "celery -A tests.faults.pause_worker --quiet worker -n worker1@%h"),
+    "beat": ("beat1", "celery -A tests.faults.pause_worker --quiet beat"),
+    "media": ("media1", "python -m tests.faults.pause_media"),
+    "web": ("web", "gunicorn --config python:deploy.gunicorn_config 'tests.faults.pause_web:create_app()'"),
+}
+"""By role: the process that plays it alone, and its command."""
 _STARTCALL = ("", "slow", "broken", "error", "garbage", "empty", "hang", "after_socket")
 _EVENTS = ("firstStart", "firstAnswer", "cdr")
 
 
-def kills(
-    house: House, seed: int, blows: int = 20, roles: tuple[str, ...] = ("web", "worker", "beat", "media")
-) -> Verdict:
+def kills(house: House, seed: int, blows: int = 20, roles: tuple[str, ...] = ROLES) -> Struck:
     """SIGKILL of any process at any moment, under load."""
     luck = random.Random(seed)
     batch = Batch()
@@ -45,87 +50,96 @@ def kills(
         if blow % 4 == 0:
             batch += house.submit([luck.choice(PEOPLE) for _ in range(8)])
         time.sleep(luck.uniform(*KILLED_EVERY))  # the moment is the attack
-        role = luck.choice(roles)
-        house.restart(role if role == "web" else f"{role}{luck.choice('12')}")
-    return judge(house, batch, f"SIGKILL of {', '.join(roles)} at random moments", blows)
+        house.restart(luck.choice(roles))
+    named = ", ".join(dict.fromkeys(role.rstrip("12") for role in roles))
+    return Struck(f"SIGKILL of {named} at random moments", batch, blows)
 
 
-def steps(house: House, seed: int) -> Verdict:
-    """One worker alone, which is killed at one step after another of a call's way."""
+def steps(house: House, seed: int, roles: tuple[str, ...] = tuple(PAUSING)) -> Struck:
+    """One process of each role alone, which dies at one step of a call's way after another, while people come and go."""
     luck = random.Random(seed)
-    batch = Batch()
-    missed = []
-    house.end("worker1", "worker2")
-    for step in STEPS:
-        batch += house.submit([BRIEF, FLEETING, luck.choice(PEOPLE)])
-        # One dispatch may claim all there is; every other step is passed for each call.
-        asked = f"{step}:{1 if step.startswith('claim') else luck.randint(1, 2)}"
-        house.start(
-            "worker1", command="celery -A tests.faults.pause_worker --quiet worker -n worker1@%h", FAULT_STEP=asked
-        )
-        victim = house.processes["worker1"]
+    house.end("worker1", "worker2", "beat1", "beat2")
+    for role in ("media1", "media2", "web"):
+        house.kill(role)
+    victims = [Victim(house, role, luck) for role in roles]
+    batch, over = Batch(), threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        people = pool.submit(_come_and_stop, house, random.Random(seed), over)
         try:
-            wait_for(lambda victim=victim: victim.poll() is not None, STEP_WITHIN, asked)  # type: ignore[misc]
-        except TimeoutError:
-            missed.append(asked)
-            house.kill("worker1")
-        else:
-            assert house.processes.pop("worker1").returncode == -signal.SIGKILL, asked
-    house.start("worker1", "worker2")
-    verdict = judge(house, batch, "SIGKILL of the worker at each step of a call", len(STEPS))
-    return note(verdict, f"steps that were never passed: {missed}" if missed else "")
-
-
-def redis_outage(house: House, seed: int) -> Verdict:
-    """Wiped, killed, and away for 20 s while tickets come in."""
-    luck = random.Random(seed)
-    batch = house.submit([luck.choice(PEOPLE) for _ in range(12)] + [TALKER])
-    blows: tuple[Callable[[], object], ...] = (
-        house.redis.flushall,
-        lambda: house.restart("redis"),
-        lambda: house.kill("redis"),
+            while [victim for victim in victims if not victim.look()] and not people.done():
+                time.sleep(LOOK_AGAIN)
+        finally:
+            over.set()
+        batch = people.result(2 * STEP_WITHIN)
+    house.revive()
+    struck = Struck(
+        f"SIGKILL of {', '.join(roles)} at each step of a call", batch, sum(len(STEPS[role]) for role in roles)
     )
-    for blow in blows:
-        time.sleep(luck.uniform(1, 3))
-        blow()
-        batch += house.submit([luck.choice(PEOPLE) for _ in range(6)])
-    until = time.monotonic() + OUTAGE
-    while time.monotonic() < until:
-        batch += house.submit([luck.choice(PEOPLE)], within=10)
-        time.sleep(2)
-    house.start("redis")
-    wait_for(house.redis_answers, 30, "Redis does not answer")
-    return judge(house, batch, "Redis: FLUSHALL, SIGKILL, away for 20 s", len(blows))
+    missed = [step for victim in victims for step in victim.missed]
+    struck.broken += [f"steps that were never passed: {missed}"] if missed else []
+    return struck
 
 
-def postgresql_outage(house: House, server: PostgreSQL, seed: int) -> Verdict:
-    """Restarted without a word, and away for 20 s, with calls in every state."""
-    luck = random.Random(seed)
-    batch = house.submit([luck.choice(PEOPLE) for _ in range(12)] + [TALKER])
-    time.sleep(luck.uniform(1, 3))
-    server.stop()
-    server.start()
-    batch += house.submit([luck.choice(PEOPLE) for _ in range(12)] + [TALKER])
-    time.sleep(luck.uniform(1, 3))
-    server.stop()
-    time.sleep(OUTAGE)
-    answered = house.call("/api/aicall/createTasks", house.tickets([BRIEF])) is not None
-    server.start()
-    batch += house.submit([luck.choice(PEOPLE) for _ in range(6)])
-    verdict = judge(house, batch, "PostgreSQL: restarted, away for 20 s", 2)
-    return note(verdict, "createTasks claimed success without a database" if answered else "")
+class Victim:
+    """One role's only process: killed at each of its steps in turn, and started again as a supervisor would."""
+
+    def __init__(self, house: House, role: str, luck: random.Random) -> None:
+        self.missed: list[str] = []
+        self._house = house
+        self._luck = luck
+        self._process, self._command = PAUSING[role]
+        self._coming = list(STEPS[role])
+        self._asked = ""
+        self._next()
+
+    def look(self) -> bool:
+        """Whether all its steps are done, and it lives as the product has it."""
+        if not self._asked:
+            return True
+        if self._house.processes[self._process].poll() is not None:
+            died_of = self._house.processes.pop(self._process).returncode
+            assert died_of == -signal.SIGKILL, f"{self._asked}: exit code {died_of}"
+            self._next()
+        elif time.monotonic() > self._until:
+            self.missed.append(self._asked)
+            self._house.kill(self._process)
+            self._next()
+        return False
+
+    def _next(self) -> None:
+        """One dispatch may claim all there is, and a recording may get no second line; other steps come for each call."""
+        self._until = time.monotonic() + STEP_WITHIN
+        self._asked = ""
+        if not self._coming:
+            self._house.start(self._process)
+            return
+        step = self._coming.pop(0)
+        often = step.startswith(("dial", "event", "record:", "tick"))
+        self._asked = f"{step}:{self._luck.randint(1, 2) if often else 1}"
+        self._house.start(self._process, command=self._command, **{VARIABLE: self._asked})
 
 
-def phone_system(house: House, seed: int, drawn: int = 12) -> Verdict:
+def _come_and_stop(house: House, luck: random.Random, over: threading.Event) -> Batch:
+    """Tickets come in, and each time somebody's is stopped, so that every request and every step has its turn."""
+    batch = Batch()
+    while not over.wait(1):
+        some = house.submit([BRIEF, FLEETING, luck.choice(PEOPLE), TALKER], within=2 * STEP_WITHIN)
+        batch += some
+        over.wait(4)
+        house.stop(
+            [batch_id for number, batch_id in some.ids.items() if number.endswith(TALKER)], within=2 * STEP_WITHIN
+        )
+    return batch
+
+
+def phone_system(house: House, seed: int, drawn: int = 12) -> Struck:
     """Every misbehaviour that the sandbox knows, then ones drawn by lot: any subset of events lost, doubled, late."""
     luck = random.Random(seed)
     tickets = house.tickets([BRIEF] * drawn)
     for ticket in tickets:
         house.faults(ticket["phone"], **_misbehaviour(luck))
     batch = house.submit(MISBEHAVIOURS) + house.post(tickets)
-    verdict = judge(house, batch, "phone system: events, startcall, hangup, socket at fault", len(batch.ids))
-    house.faults()
-    return verdict
+    return Struck("phone system: events, startcall, hangup, socket at fault", batch, len(batch.ids))
 
 
 def _misbehaviour(luck: random.Random) -> dict[str, Any]:
@@ -144,7 +158,7 @@ def _misbehaviour(luck: random.Random) -> dict[str, Any]:
     }
 
 
-def stops(house: House, seed: int, races: int = 30, size: int = 8) -> Verdict:
+def stops(house: House, seed: int, races: int = 30, size: int = 8) -> Struck:
     """stopTasks raced against dialing, in batches; two beats ring all the while."""
     luck = random.Random(seed)
     batch, answered = Batch(), dict[int, int]()
@@ -154,79 +168,46 @@ def stops(house: House, seed: int, races: int = 30, size: int = 8) -> Verdict:
         time.sleep(luck.uniform(0, 1.2))
         house.stop(list(some.ids.values()))
         answered |= dict.fromkeys(some.ids.values(), time.time_ns() // 1_000_000)
-    verdict = judge(house, batch, "stopTasks raced against dialing", races * size)
-    with reading(house.engine) as connection:
-        rows = connection.execute(
-            select(calls.c.batch_id, calls.c.dialing_at).where(
-                calls.c.batch_id.in_(list(answered)), calls.c.dialing_at.is_not(None)
-            )
-        ).all()
-    late = [row.batch_id for row in rows if row.dialing_at > answered[row.batch_id]]
-    return note(verdict, f"dialled after stopTasks had answered: {late}" if late else "")
+
+    def dialled_late(_verdict: Verdict) -> str:
+        dialled = select(calls.c.batch_id, calls.c.dialing_at).where(
+            calls.c.batch_id.in_(list(answered)), calls.c.dialing_at.is_not(None)
+        )
+        with reading(house.engine) as connection:
+            rows = connection.execute(dialled).all()
+        late = [row.batch_id for row in rows if row.dialing_at > answered[row.batch_id]]
+        return f"dialled after stopTasks had answered: {late}" if late else ""
+
+    return Struck("stopTasks raced against dialing", batch, races * size, checks=[dialled_late])
 
 
-def doubled_posts(house: House, seed: int, times: int = 100) -> Verdict:
-    """The same batch posted twice at the same moment."""
+def doubled_posts(house: House, seed: int, times: int = 100, large: int = 5) -> Struck:
+    """The same batch posted twice at the same moment: of one ticket mostly, and some of hundreds, nearly all of which
+    are stopped again."""
     luck = random.Random(seed)
     batch, differ = Batch(), 0
+    sizes = [1] * (times - large) + [luck.randint(100, 400) for _ in range(large)]
+    luck.shuffle(sizes)
     with ThreadPoolExecutor(2) as pool:
-        for _ in range(times):
-            tickets = house.tickets([luck.choice((FLEETING, REFUSED, ABSENT))])
+        for size in sizes:
+            tickets = house.tickets([luck.choice((FLEETING, REFUSED, ABSENT)) for _ in range(size)])
             barrier = threading.Barrier(2)
 
             def post(barrier: threading.Barrier = barrier, tickets: list[dict[str, str]] = tickets) -> Batch:
                 barrier.wait(30)
                 return house.post(tickets)
 
-            first, second = pool.submit(post), pool.submit(post)
-            differ += first.result().ids != second.result().ids
-            batch += first.result()
-    verdict = judge(house, batch, "the same batch posted twice at once", times)
-    with reading(house.engine) as connection:
-        numbers = connection.execute(select(tasks.c.number).where(tasks.c.number.in_(list(batch.ids)))).scalars().all()
-    return note(
-        verdict,
-        f"{len(numbers) - times} tasks too many, {differ} answers differ" if differ or len(numbers) != times else "",
-    )
+            answers: list[Future[Batch]] = [pool.submit(post), pool.submit(post)]
+            first, second = (answer.result() for answer in answers)
+            differ += first.ids != second.ids
+            batch += first
+            if size > 1:
+                house.stop(list(first.ids.values()))
 
+    def made_twice(_verdict: Verdict) -> str:
+        mine = tasks.c.number.in_(list(batch.ids))
+        with reading(house.engine) as connection:
+            made = int(connection.execute(select(func.count()).select_from(tasks).where(mine)).scalar_one())
+        return f"{made - sum(sizes)} tasks too many, {differ} answers differ" if differ or made != sum(sizes) else ""
 
-def media_killed(house: House, seed: int, rounds: int = 2) -> Verdict:
-    """Both media processes killed in turn while people talk: their sockets come back to the other one."""
-    luck = random.Random(seed)
-    batch = Batch()
-    for _ in range(rounds):
-        some = house.submit([TALKER] * 4)
-        batch += some
-        wait_for(lambda some=some: len(house.live(some)) == 4, 60, "four people do not talk")  # type: ignore[misc]
-        for role in luck.sample(("media1", "media2"), 2):
-            time.sleep(luck.uniform(2, 4))
-            house.restart(role)
-            wait_for(house.ready, 60, "media does not come back")
-    verdict = judge(house, batch, "media killed in mid-call", 2 * rounds)
-    return note(
-        verdict, "" if verdict.words > verdict.answered else "people talked, and hardly a word was written down"
-    )
-
-
-def media_drained(house: House, seed: int) -> Verdict:
-    """SIGTERM to one media process after the other while people talk: each lets its calls finish."""
-    batch = house.submit([TALKER] * 6)
-    wait_for(lambda: len(house.live(batch)) == 6, 60, "six people do not talk")
-    leaving = [house.processes.pop(role) for role in ("media1", "media2")]
-    house.start("media1", "media2")  # the new ones first, as docs/operations.md says
-    wait_for(lambda: house.ready(media=4), 60, "the new media processes do not come up")
-    for process in leaving:
-        process.terminate()
-    codes = [process.wait(90) for process in leaving]
-    verdict = judge(house, batch, "media drained with live calls", len(batch.ids))
-    lines = [call["audio"]["line"] for call in house.report()["calls"] if call["callee"] in batch.ids]
-    torn = [line for line in lines if line["opened"] != 1]
-    return note(verdict, f"exit codes {codes}, {len(torn)} calls were torn" if any(codes) or torn else "")
-
-
-def note(verdict: Verdict, broken: str) -> Verdict:
-    """The verdict, with one more thing that did not hold, if it did not."""
-    if broken:
-        verdict.broken.append(broken)
-        verdict.survived = 0
-    return verdict
+    return Struck("the same batch posted twice at once", batch, times, checks=[made_twice])

@@ -7,6 +7,7 @@ again at once, as a supervisor would; the witness and its report are never touch
 from __future__ import annotations
 
 import os
+import resource
 import shlex
 import signal
 import socket
@@ -28,8 +29,8 @@ from deploy.readiness import heartbeats, ping_workers
 from deploy.state import write_endpoints
 from shared.bus import open_redis
 from shared.database import open_engine, reading, upgrade
-from shared.lifecycle import FINAL_TASKS
-from shared.schema import tasks
+from shared.lifecycle import FINAL_TASKS, LIVE_CALLS
+from shared.schema import calls, tasks
 from shared.settings import PREFIX, Settings, load
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -76,7 +77,9 @@ class Batch:
 class House:
     """As a context manager: started on entering, all ended by their pids on leaving."""
 
-    def __init__(self, directory: Path, database_url: str, **settings: str) -> None:
+    def __init__(self, directory: Path, database_url: str, *, roles: tuple[str, ...] = ROLES, **settings: str) -> None:
+        """``roles``: the processes that it consists of, beside Redis and the sandbox."""
+        self.roles = roles
         self.directory = directory
         self.logs = directory / "logs"
         self.logs.mkdir(parents=True)
@@ -103,7 +106,7 @@ class House:
         self.api = f"http://127.0.0.1:{self.ports['api']}"
         self.phone = f"http://127.0.0.1:{self.ports['phone']}/np/sandbox"
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
-        self._numbers = iter(range(100, 10_000))
+        self._numbers = iter(range(100, 100_000))
 
     def __enter__(self) -> House:
         try:
@@ -124,7 +127,7 @@ class House:
         upgrade(self.settings.database_url)
         self.start("redis", "sandbox")
         wait_for(self.redis_answers, READY_WITHIN, "Redis does not answer")
-        self.start(*ROLES)
+        self.start(*self.roles)
         wait_for(self.ready, READY_WITHIN, "the house is not ready")
 
     # --- processes ---------------------------------------------------------------------------------------------------
@@ -180,9 +183,32 @@ class House:
         self.kill(role)
         self.start(role)
 
+    def fill_disk(self, *roles: str) -> None:
+        """From now on no file that these processes write may grow, as on a full disk: their writes fail with EFBIG."""
+        for role in roles:
+            resource.prlimit(self.processes[role].pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+
+    def clear_disk(self, *roles: str) -> None:
+        for role in roles:
+            limits = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+            resource.prlimit(self.processes[role].pid, resource.RLIMIT_FSIZE, limits)
+
+    def memory(self) -> dict[str, float]:
+        """MiB that each role's processes hold (resident, all of its group together)."""
+        held: dict[int, int] = {}
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit():
+                try:
+                    fields = (entry / "stat").read_text().rpartition(")")[2].split()
+                except OSError:  # it has ended
+                    continue
+                group = int(fields[2])
+                held[group] = held.get(group, 0) + int(fields[21]) * resource.getpagesize()
+        return {role: held.get(process.pid, 0) / (1 << 20) for role, process in self.processes.items()}
+
     def revive(self) -> None:
         """Starts again what is dead, as a supervisor would. Returns once the house is whole."""
-        for role in ("redis", *ROLES):
+        for role in ("redis", *self.roles):
             process = self.processes.get(role)
             if process is None or process.poll() is not None:
                 self.start(role)
@@ -194,19 +220,21 @@ class House:
         except redis.RedisError:
             return False
 
-    def ready(self, media: int = 2) -> bool:
-        """API, so many media processes and both workers can do their work."""
+    def ready(self, media: int = 0) -> bool:
+        """API, so many media processes (else those that belong to the house) and the workers can do their work."""
+        media = media or sum(role.startswith("media") for role in self.roles)
+        workers = sum(role.startswith("worker") for role in self.roles)
         try:
             beats = [beat for beat in heartbeats(self.settings) if not beat.draining]
         except redis.RedisError:
             return False
-        return answers(f"{self.api}/readyz") and len(beats) >= media and len(ping_workers(self.settings)) >= 2
+        return answers(f"{self.api}/readyz") and len(beats) >= media and len(ping_workers(self.settings)) >= workers
 
     # --- what people do ----------------------------------------------------------------------------------------------
 
     def tickets(self, suffixes: Sequence[str]) -> list[dict[str, str]]:
         """One ticket each, to a number of its own that ends as the sandbox's people do."""
-        numbers = [f"139{next(self._numbers):04d}{suffix}" for suffix in suffixes]
+        numbers = [f"13{next(self._numbers):05d}{suffix}" for suffix in suffixes]
         common = {"username": "张三", "ticketType": "活动通知1", "ticketContent": "本周六上午九点，会员日活动。"}
         return [{"ticketNo": f"T-{number}", "phone": number, **common} for number in numbers]
 
@@ -260,6 +288,15 @@ class House:
         else:
             httpx2.delete(f"{self.phone}/faults", timeout=10, trust_env=False).raise_for_status()
 
+    def speech_fault(self, service: str = "", fault: str = "", times: int | None = None) -> None:
+        """The stand-in cloud's ``service`` (asr, tts) misbehaves for the next ``times``; without any, all do their work."""
+        url = f"http://127.0.0.1:{self.ports['cloud']}/admin/faults"
+        if service:
+            wanted = {"fault": fault, "times": times}
+            httpx2.put(f"{url}/{service}", json=wanted, timeout=10, trust_env=False).raise_for_status()
+        else:
+            httpx2.delete(url, timeout=10, trust_env=False).raise_for_status()
+
     def unfinished(self, batch: Batch) -> int:
         """How many tasks are not final yet."""
         waiting = select(func.count()).where(
@@ -270,7 +307,15 @@ class House:
 
     def live(self, batch: Batch) -> list[dict[str, Any]]:
         """The witness's calls to these numbers that people are talking on."""
-        return [call for call in self.report()["calls"] if call["callee"] in batch.ids and call["state"] == "answered"]
+        mine = select(calls.c.uuid).where(
+            calls.c.batch_id.in_(list(batch.ids.values())),
+            calls.c.state.in_(LIVE_CALLS),
+            calls.c.dialing_at.is_not(None),
+        )
+        with reading(self.engine) as connection:
+            uuids = connection.execute(mine).scalars().all()
+        told = [httpx2.get(f"{self.phone}/report/{uuid}", timeout=30, trust_env=False) for uuid in uuids]
+        return [call for call in (one.json() for one in told if one.status_code == 200) if call["state"] == "answered"]
 
 
 def wait_for(condition: Callable[[], bool], seconds: float, otherwise: str) -> None:

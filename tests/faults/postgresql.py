@@ -18,16 +18,25 @@ class PostgreSQL:
     def __init__(self, url: str) -> None:
         binaries = find_binaries()
         assert binaries is not None, "somebody started it"
-        engine = open_engine(url)
-        with reading(engine) as connection:
+        self._engine = open_engine(url)
+        with reading(self._engine) as connection:
             self._data = Path(connection.execute(text("SHOW data_directory")).scalar_one())
-        engine.dispose()
         self._control = [str(binaries / "pg_ctl"), "-D", str(self._data)]
         self._port = urlsplit(url).port or 5432
 
     def stop(self) -> None:
         """At once: every connection breaks, nothing is said to anybody."""
         self._run("-m", "immediate", "-w", "stop")
+
+    def configure(self, name: str, value: str) -> None:
+        """For all sessions, at once."""
+        with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(text(f"ALTER SYSTEM SET {name} = {value}"))
+            connection.execute(text("SELECT pg_reload_conf()"))
+
+    def said(self, words: str) -> int:
+        """How often the server has written this to its log."""
+        return (self._data.parent / "log").read_text(encoding="utf-8", errors="replace").count(words)
 
     def start(self) -> None:
         """Recovers from its log; returns once it takes connections."""

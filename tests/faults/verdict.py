@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -49,6 +50,34 @@ class Verdict:
 
 HEADER = """| attack | tried | survived | tasks | answered | rings per call row (max) | tasks not final | lost words |
 |---|---|---|---|---|---|---|---|"""
+
+
+@dataclass
+class Struck:
+    """An attack whose blows are struck and whose tasks may still be on their way. ``broken``: what did not hold until now."""
+
+    attack: str
+    batch: Batch
+    tried: int
+    broken: list[str] = field(default_factory=list)
+    checks: list[Callable[[Verdict], str]] = field(default_factory=list)
+    """Asked when all is at rest; each says what did not hold, or nothing."""
+
+
+def settle(house: House, struck: Struck) -> Verdict:
+    """The verdict on an attack, and on what else it looks at."""
+    verdict = judge(house, struck.batch, struck.attack, struck.tried)
+    for broken in (*struck.broken, *(check(verdict) for check in struck.checks)):
+        note(verdict, broken)
+    return verdict
+
+
+def note(verdict: Verdict, broken: str) -> Verdict:
+    """The verdict, with one more thing that did not hold, if it did not."""
+    if broken:
+        verdict.broken.append(broken)
+        verdict.survived = 0
+    return verdict
 
 
 def judge(house: House, batch: Batch, attack: str, tried: int) -> Verdict:
