@@ -14,13 +14,8 @@ from typing import Any, cast
 import redis
 from sqlalchemy import ColumnElement, Connection, Row, and_, delete, exists, select
 
-<<<<<<< HEAD
 from shared import bus, tallies
-from shared.doorbell import APPLY_EVENTS, FINISH_CALL
-=======
-from shared import bus
 from shared.doorbell import FINISH_CALL
->>>>>>> origin/main
 from shared.lifecycle import (
     CLOSE_AFTER_MS,
     LIVE_CALLS,
