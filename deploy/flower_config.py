@@ -1,4 +1,4 @@
-"""How Flower is served: ``celery -A workers.app flower --conf=deploy/flower_config.py``.
+"""How Flower is served (``python -m deploy.flower``).
 
 Its pages are open to whoever reaches them, so it listens on loopback unless keys are set; then they are its passwords.
 """

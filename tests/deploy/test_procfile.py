@@ -6,7 +6,7 @@ import shlex
 
 import pytest
 
-from deploy import procfile
+from deploy import flower, procfile
 
 
 def test_it_names_every_process_and_its_command() -> None:
@@ -30,5 +30,13 @@ def test_the_houses_own_has_the_five_documented_processes() -> None:
         "celery",
         "celery",
         "python",
-        "celery",
+        "python",
     ]
+
+
+def test_no_command_depends_on_the_directory_it_is_started_in() -> None:
+    words = [word for command in procfile.read().values() for word in shlex.split(command)]
+    assert [word for word in words if "/" in word] == []
+    assert flower.CONFIG.is_absolute()
+    assert flower.CONFIG.exists()
+    assert flower.arguments(["--port=1"]) == ["flower", f"--conf={flower.CONFIG}", "--port=1"]
