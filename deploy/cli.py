@@ -17,12 +17,13 @@ from deploy import demo as demonstration
 from deploy import doctor as examination
 from deploy import procfile, tickets, views
 from deploy.client import Api, ApiError
+from deploy.databases import place, require_reachable
 from deploy.embedded import RedisMissing, reachable
 from deploy.erasure import erase
 from deploy.keys import keys
 from deploy.plan import own_path
 from deploy.ports import PortTaken
-from deploy.state import StateHeld
+from deploy.state import StateHeld, StateUnwritable
 from deploy.supervisor import StartFailed
 from deploy.up import up as run_house
 from shared.database import upgrade
@@ -33,6 +34,7 @@ EXPECTED = (
     WaihuError,
     ApiError,
     StateHeld,
+    StateUnwritable,
     StartFailed,
     PortTaken,
     RedisMissing,
@@ -76,6 +78,11 @@ def main() -> None:
 @click.option("--without", multiple=True, help="A process of the Procfile to leave out, such as flower.")
 def up(scenario: Path | None, without: tuple[str, ...]) -> None:
     """Run everything on this machine until Ctrl-C."""
+    unknown = sorted(set(without) - set(procfile.read()))
+    if unknown:
+        raise click.BadParameter(
+            f"expected any of {', '.join(procfile.read())}, got {unknown[0]!r}", param_hint="--without"
+        )
     run_house(_console(), scenario, frozenset(without))
 
 
@@ -215,8 +222,10 @@ def db() -> None:
 @db.command("upgrade")
 def db_upgrade() -> None:
     """Bring the schema to this version; safe to run at any time."""
-    upgrade(load().database_url)
-    click.echo("the schema is up to date")
+    settings = load()
+    require_reachable(settings)
+    upgrade(settings.database_url)
+    click.echo(f"{place(settings.database_url)}: the schema is up to date")
 
 
 for _command in (keys, erase):

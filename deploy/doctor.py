@@ -18,12 +18,14 @@ from sqlalchemy import Engine, func, select
 from sqlalchemy.exc import DBAPIError
 
 from deploy import probes
+from deploy.databases import existing, place
 from deploy.embedded import reachable
+from deploy.preflight import redis_problem
 from deploy.readiness import ASK_SECONDS, heartbeats, ping_workers
 from deploy.views import print_row
 from media.speech.aliyun import ENDPOINT as ALIYUN_ENDPOINT
 from shared import bus, dial_gate, gate_config, recordings
-from shared.database import open_engine, reading, require_current
+from shared.database import reading
 from shared.errors import DatabaseUnavailable, SettingsError
 from shared.moments import printed
 from shared.schema import tasks
@@ -84,16 +86,13 @@ def examine(settings: Settings) -> list[Check]:
 
 
 def _database(settings: Settings) -> Checks:
-    engine = open_engine(settings.database_url, pool_size=1)
     try:
-        require_current(engine)
-        yield Check("database", "ok", f"{engine.dialect.name}, schema up to date")
-        yield _oldest_due(engine)
+        with existing(settings) as engine:
+            yield Check("database", "ok", f"{place(settings.database_url)}, schema up to date")
+            yield _oldest_due(engine)
     except DatabaseUnavailable as error:
-        fix = "run `waihu db upgrade`" if "schema" in str(error) else "start it, or correct WAIHU_DATABASE_URL"
-        yield Check("database", "fail", str(error), fix)
-    finally:
-        engine.dispose()
+        detail, _, fix = str(error).rpartition("; ")
+        yield Check("database", "fail", detail, fix)
 
 
 def _oldest_due(engine: Engine) -> Check:
@@ -123,7 +122,7 @@ def _redis(settings: Settings) -> Checks:
         fix = (
             "`waihu up` starts the embedded one" if settings.embedded_redis else "start it, or correct WAIHU_REDIS_URL"
         )
-        yield Check("redis", "fail", f"does not answer: {type(error).__name__}", fix)
+        yield Check("redis", "fail", redis_problem(error), fix)
         return
     finally:
         client.close()
@@ -273,21 +272,21 @@ def _gates(settings: Settings) -> Checks:
 def _who_waits(settings: Settings) -> Checks:
     """What keeps calls from being placed at this moment, and comes and goes by itself or by somebody's word."""
     client = bus.open_redis(settings.redis_url)
-    engine = open_engine(settings.database_url, pool_size=1)
     try:
-        with reading(engine) as connection:
+        with existing(settings) as engine, reading(engine) as connection:
             gate = dial_gate.look(connection, client, settings, time.time_ns() // 1_000_000)
-    except (DBAPIError, redis.RedisError):
+    except (DatabaseUnavailable, redis.RedisError):
         return  # they have checks of their own
     finally:
         client.close()
-        engine.dispose()
     known = dial_gate.broken(settings)
     for reason in gate.shut:
         if reason not in known:
             yield Check("dial gate", "warn", f"nobody is called: {reason}")
     for ticket_type in filter(None, gate.paused):
-        yield Check("pauses", "warn", f"{ticket_type} is paused", "resume it through /api/v1/pauses when it may go on")
+        yield Check(
+            "pauses", "warn", f"{ticket_type} is paused", "`waihu resume` (POST /api/v1/resume) when it may go on"
+        )
     for rest in gate.resting:
         until = printed(rest.until, settings.timezone)
         fix = "ask its carrier whether it is marked as unwanted"

@@ -7,9 +7,10 @@ import time
 
 import click
 
+from deploy.databases import existing, place
 from shared import numbers
 from shared.audit import command_line_actor
-from shared.database import open_engine, writing
+from shared.database import writing
 from shared.erasure import erase as erase_number
 from shared.settings import load
 
@@ -20,23 +21,28 @@ from shared.settings import load
 @click.option("--drop-do-not-call", is_flag=True, help="Also take the number off the do-not-call list.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def erase(number: str, reason: str, drop_do_not_call: bool, yes: bool) -> None:
-    """Erase all data of the customer with NUMBER, and print the proof as JSON. It cannot be undone."""
+    """Erase all data of the customer with NUMBER, and print the proof as JSON. It cannot be undone.
+
+    Exits with 1 if nothing was found: the number, or the database that the proof names, may be the wrong one.
+    """
     normalised = numbers.parse_loosely(number).number
-    if not yes:
-        click.confirm(f"Erase everything of {numbers.mask(normalised)}?", abort=True, err=True)
     settings = load()
-    engine = open_engine(settings.database_url)
-    with writing(engine) as connection:
-        proof = erase_number(
-            connection,
-            normalised,
-            settings.recordings_dir,
-            settings.timezone,
-            time.time_ns() // 1_000_000,
-            country=settings.country_code,
-            reason=reason,
-            actor=command_line_actor(),
-            drop_do_not_call=drop_do_not_call,
-        )
-    engine.dispose()
-    click.echo(json.dumps(proof.document, ensure_ascii=False, indent=2))
+    with existing(settings) as engine:
+        where = place(settings.database_url)
+        if not yes:
+            click.confirm(f"Erase everything of {numbers.mask(normalised)} in {where}?", abort=True, err=True)
+        with writing(engine) as connection:
+            proof = erase_number(
+                connection,
+                normalised,
+                settings.recordings_dir,
+                settings.timezone,
+                time.time_ns() // 1_000_000,
+                country=settings.country_code,
+                reason=reason,
+                actor=command_line_actor(),
+                drop_do_not_call=drop_do_not_call,
+            )
+    click.echo(json.dumps({"database": where, **proof.document}, ensure_ascii=False, indent=2))
+    if not proof.erased.total:
+        raise click.ClickException(f"nothing of {numbers.mask(normalised)} was found in {where}")

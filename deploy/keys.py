@@ -9,9 +9,10 @@ import click
 from rich.console import Console
 
 from deploy import views
+from deploy.databases import existing
 from shared import api_keys
 from shared.audit import command_line_actor
-from shared.database import open_engine, reading, writing
+from shared.database import reading, writing
 from shared.moments import printed
 from shared.settings import load
 
@@ -30,10 +31,8 @@ def keys() -> None:
 def add(name: str, scopes: str, rate: int | None) -> None:
     """Make a key and print it: this once."""
     wanted = [scope.strip() for scope in scopes.split(",") if scope.strip()]
-    engine = open_engine(load().database_url)
-    with writing(engine) as connection:
+    with existing(load()) as engine, writing(engine) as connection:
         key = api_keys.add(connection, name, wanted, _now(), rate=rate, actor=command_line_actor())
-    engine.dispose()
     click.echo(key)
     click.echo("Keep it: it is not stored and cannot be shown again.", err=True)
 
@@ -42,10 +41,8 @@ def add(name: str, scopes: str, rate: int | None) -> None:
 def list_keys() -> None:
     """All keys, the revoked ones too; never their secrets."""
     settings = load()
-    engine = open_engine(settings.database_url)
-    with reading(engine) as connection:
+    with existing(settings) as engine, reading(engine) as connection:
         found = api_keys.find_all(connection)
-    engine.dispose()
     rows = [[*_shown(key, settings.timezone)] for key in found]
     views.show(Console(), "API keys", HEADINGS, rows, 0)
 
@@ -54,10 +51,8 @@ def list_keys() -> None:
 @click.argument("key_id", metavar="ID")
 def revoke(key_id: str) -> None:
     """End a key; every process knows within two seconds."""
-    engine = open_engine(load().database_url)
-    with writing(engine) as connection:
+    with existing(load()) as engine, writing(engine) as connection:
         api_keys.revoke(connection, key_id, _now(), actor=command_line_actor())
-    engine.dispose()
     click.echo(f"{key_id} is revoked")
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from deploy import embedded, procfile
-from deploy.ports import PortTaken, choose, is_free
+from deploy.ports import PortTaken, choose, listen_problem
 from deploy.state import write_endpoints
 from shared.settings import Settings, load
 
@@ -82,8 +82,9 @@ def _endpoints(settings: Settings, stand_in_llm: bool) -> tuple[dict[str, str], 
     for name, title in _LISTENS.items():
         host, wanted = getattr(settings, name)
         if settings.sources[name] in _SET:
-            if not is_free(host, wanted):
-                raise PortTaken(f"port {wanted} is in use, and WAIHU_{name.upper()} demands it for {title}")
+            problem = listen_problem(host, wanted)
+            if problem:
+                raise PortTaken(f"WAIHU_{name.upper()}: {problem}, and the setting demands it for {title}")
             taken.add(wanted)
             listens[name] = (host, wanted)
         else:

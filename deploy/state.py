@@ -18,14 +18,25 @@ class StateHeld(Exception):
     """Another supervisor holds the state directory."""
 
 
+class StateUnwritable(Exception):
+    """The state directory cannot be made or written."""
+
+
 @contextmanager
 def held(state_dir: Path) -> Iterator[None]:
     """Holds the directory, made if need be; the kernel lets it go when this process ends, however it ends.
 
-    Raises StateHeld with the other's process id, OSError if the directory cannot be written.
+    Raises StateHeld with the other's process id, StateUnwritable.
     """
-    state_dir.mkdir(parents=True, exist_ok=True)
-    with (state_dir / LOCK_FILE).open("a+") as lock:
+    try:
+        state_dir.mkdir(parents=True, exist_ok=True)
+        opened = (state_dir / LOCK_FILE).open("a+")
+    except OSError as error:
+        raise StateUnwritable(
+            f"the state directory {state_dir} cannot be written: {error.strerror}; "
+            "let this user write there, or set WAIHU_STATE_DIR to another directory"
+        ) from error
+    with opened as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

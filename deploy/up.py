@@ -16,6 +16,7 @@ from deploy import plan
 from deploy.console import Terminal
 from deploy.embedded import reachable
 from deploy.plan import Plan
+from deploy.preflight import require_startable
 from deploy.state import held
 from deploy.supervisor import House
 from shared.settings import load
@@ -24,9 +25,11 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def up(console: Console, scenario: Path | None, without: frozenset[str]) -> None:
-    """Runs until a signal says stop. Raises what plan.draw, state.held and House raise before it runs."""
+    """Runs until a signal says stop. Raises what require_startable, plan.draw, state.held and House raise before it runs."""
     directory = Path.cwd()
-    with held(load(os.environ, directory).state_dir):
+    settings = load(os.environ, directory)
+    with held(settings.state_dir):
+        require_startable(settings, without)
         drawn = plan.draw(os.environ, directory, scenario=scenario, without=without)
         asyncio.run(_run(drawn, console))
 

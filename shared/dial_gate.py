@@ -69,7 +69,7 @@ def look(connection: Connection, client: redis.Redis, settings: Settings, now: i
     shut = broken(settings)
     shut += _by_the_clock(settings, now)
     if "" in paused:
-        shut.append("all calls are paused; resume them through /api/v1/pauses")
+        shut.append("all calls are paused; `waihu resume` (POST /api/v1/resume) ends that")
     if len(rests) == len(numbers):
         soonest = printed(min(row.until for row in rests), settings.timezone)
         shut.append(f"every caller number rests, its answer rate fell; the first is back at {soonest}")

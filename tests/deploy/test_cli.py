@@ -128,6 +128,6 @@ def test_settings_are_printed_without_secrets(waihu: Waihu, monkeypatch: pytest.
 
 def test_the_schema_is_upgraded(waihu: Waihu, tmp_path: Path) -> None:
     (tmp_path / "var").mkdir()
-    assert waihu("db", "upgrade").stdout == "the schema is up to date\n"
+    assert waihu("db", "upgrade").stdout == f"SQLite {tmp_path}/var/waihu.db: the schema is up to date\n"
     assert (tmp_path / "var" / "waihu.db").exists()
     assert waihu("db", "upgrade").exit_code == 0
