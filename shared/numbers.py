@@ -40,7 +40,7 @@ def parse(text: str) -> Dialable:
         raise NumberError(
             f"expected 3 to 20 digits with an optional leading +, got {len(text)} characters of another kind"
         )
-    match = _NUMBER.fullmatch(_LANDLINE.sub(r"\1\2", compact, count=1))
+    match = _NUMBER.fullmatch(_joined(compact))
     if match is None:
         raise NumberError("expected digits with an optional leading + and an optional extension after - or ,")
     number, exten = match.group(1), match.group(2) or ""
@@ -49,6 +49,12 @@ def parse(text: str) -> Dialable:
             f"expected a complete number of at least {_SHORTEST_WITH_EXTENSION} digits before the extension"
         )
     return Dialable(number, exten)
+
+
+def _joined(text: str) -> str:
+    """A landline's area code and number without the dash between them; another dash is an extension's."""
+    match = _LANDLINE.match(text)
+    return text if match is None else match[1] + match[2] + text[match.end() :]
 
 
 def parse_loosely(text: str) -> Dialable:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, Row, delete, select, update
 from sqlalchemy.exc import IntegrityError
 
 from shared import bus
@@ -150,6 +150,9 @@ def _match(
     if held is None and event.call_id:
         held = store.hold(connection, call_id=event.call_id)
     if held is None:
+        return None
+    if not held.number:  # its customer was erased meanwhile, and the event names them
+        connection.execute(delete(phone_events).where(phone_events.c.id == row.id))
         return None
     mark_applied(connection, [row.id], held.call.uuid, house.clock.now_ms())
     fact = fact_of(event, row.received_at)

@@ -9,10 +9,14 @@ from typing import Any
 
 import msgspec
 import pytest
+from sqlalchemy import select
 
 from shared import bus
+from shared.database import reading, writing
 from shared.doorbell import DISPATCH, FINISH_CALL
+from shared.erasure import erase
 from shared.errors import OutcomeUnknown, Refused
+from shared.schema import phone_events
 from tests.workers.twins import Office, cdr, wait_for
 from workers import events
 from workers.dial import dial
@@ -166,6 +170,23 @@ def test_an_event_that_matches_nothing_stays_and_is_put_aside_after_its_grace(of
     sweep(office.house)
     event = office.stored_event(event_id)
     assert (event.applied_at, event.call_uuid) == (office.now, None)
+
+
+def test_an_event_of_a_customer_who_was_erased_brings_nothing_back(office: Office) -> None:
+    uuid = dialled(office)
+    office.advance(60)
+    sweep(office.house)
+    office.advance(16)
+    sweep(office.house)
+    assert office.call(uuid).state == "ended"
+    with writing(office.house.engine) as connection:
+        where = office.settings.recordings_dir, office.settings.timezone, office.now
+        erase(connection, "13800138000", *where, reason="asked", actor="test", country="86")
+    late = office.event("cdr", request_id=uuid, call_id="id", pay_load=cdr(None, 6_000, record_file="13800138000.wav"))
+    apply_events(office.house, [late])
+    assert (office.call(uuid).record_file, office.call(uuid).call_id) == ("", "")
+    with reading(office.house.engine) as connection:
+        assert connection.execute(select(phone_events.c.id)).all() == []
 
 
 def test_an_event_of_a_kind_that_the_document_does_not_know_is_kept_with_its_call(office: Office) -> None:
