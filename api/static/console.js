@@ -26,6 +26,7 @@ const at = (id) => document.getElementById(id);
 const view = { tab: "tasks", page: 1, search: "", callType: "02", chosen: null };
 let drawn = "";
 let reopen = null; // draws the details again, while what they show is not over
+let declined = false; // the dialog for a key was closed without one: it is not shown again unasked
 let offset = "+08:00"; // of the zone in which the service prints its times
 
 function make(tag, attributes = {}, ...children) {
@@ -43,16 +44,29 @@ async function ask(path, body) {
   const key = sessionStorage.getItem(KEY);
   if (key) headers["X-API-Key"] = key;
   if (body) headers["Content-Type"] = "application/json";
-  const response = await fetch(path, { method: body ? "POST" : "GET", headers, body: body && JSON.stringify(body) });
-  const answer = await response.json();
-  if (response.status === 401) askForKey();
+  let response, answer;
+  try {
+    response = await fetch(path, { method: body ? "POST" : "GET", headers, body: body && JSON.stringify(body) });
+    answer = await response.json();
+  } catch {
+    throw new Error("连接不上服务");
+  }
+  if (response.status === 401) {
+    const problem = key ? "密钥未被接受" : "需要密钥";
+    if (!declined) askForKey(problem);
+    throw new Error(problem);
+  }
+  if (response.status === 403) throw new Error("密钥没有所需的权限");
   if (!response.ok) throw new Error(answer.msg || answer.detail || response.statusText);
   if (answer.rows === undefined && answer.code === 405) throw new Error(answer.msg);
   return answer;
 }
 
-function askForKey() {
-  if (!at("key-dialog").open) at("key-dialog").showModal();
+function askForKey(problem) {
+  if (at("key-dialog").open) return;
+  at("key-problem").textContent = problem === "密钥未被接受" ? "密钥未被接受，请重新输入。" : "";
+  at("key-dialog").returnValue = "";
+  at("key-dialog").showModal();
 }
 
 const state = (text) => make("span", { class: `state ${LOOK[text] || ""}` }, text);
@@ -155,8 +169,8 @@ async function drawStats() {
       chip.append(` ${tasks[name]}`);
       return chip;
     }));
-  } catch {
-    at("stats").replaceChildren(make("span", {}, "连接不上服务"));
+  } catch (error) {
+    at("stats").replaceChildren(make("span", {}, error.message));
   }
 }
 
@@ -256,13 +270,16 @@ at("filter").addEventListener("input", () => {
   Object.assign(view, { page: 1, search: at("search").value.trim(), callType: at("call-type").value });
   drawList();
 });
-at("key").addEventListener("click", askForKey);
+at("key").addEventListener("click", () => askForKey());
+at("key-cancel").addEventListener("click", () => at("key-dialog").close("cancel"));
 at("key-dialog").addEventListener("close", () => {
-  if (at("key-dialog").returnValue === "ok") {
-    sessionStorage.setItem(KEY, at("key-value").value.trim());
-    at("key-value").value = "";
-    refresh();
-  }
+  const given = at("key-value").value.trim();
+  at("key-value").value = "";
+  declined = at("key-dialog").returnValue !== "ok";
+  if (declined) return;
+  if (given) sessionStorage.setItem(KEY, given);
+  else sessionStorage.removeItem(KEY);
+  refresh();
 });
 
 function refresh() {

@@ -39,6 +39,13 @@ def test_our_own_files_name_no_other_site(file: Path) -> None:
     assert addresses <= {"http://www.w3.org/2000/svg"}
 
 
+def test_enter_in_the_key_dialog_submits_the_key() -> None:
+    """Enter presses a form's first submit button, and a button without a type is one."""
+    form = (STATIC / "console.html").read_text().partition('<dialog id="key-dialog">')[2].partition("</form>")[0]
+    buttons = re.findall(r"<button([^>]*)>", form)
+    assert [button for button in buttons if 'type="button"' not in button] == [' value="ok"']
+
+
 def test_files_beside_the_pages_are_not_served(client: FlaskClient) -> None:
     for path in ("/static/../app.py", "/static/%2e%2e/app.py", "/docs/assets/../../__init__.py", "/static/nothing.js"):
         assert fetch(client, path)[0] == 404
