@@ -70,7 +70,7 @@ def is_suppressed(number: ColumnElement[str]) -> ColumnElement[bool]:
 
 def line_of(number: ColumnElement[str]) -> ColumnElement[str]:
     """``shared.numbers.line`` of a column, in SQL. WAIHU_COUNTRY_CODE is the statement's parameter ``country``."""
-    country = bindparam("country", phone_numbers.CHINA, type_=String)
+    country = bindparam("country", type_=String)
     size, length = func.length(country), func.length(number)
 
     def begins(prefix: ColumnElement[str] | str, characters: ColumnElement[int] | int) -> ColumnElement[bool]:

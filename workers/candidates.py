@@ -61,7 +61,7 @@ def first_look(held: Held) -> Candidate:
     )
 
 
-def last_look(connection: Connection, held: Held, cap: Cap, now: int, country: str = phone_numbers.CHINA) -> Candidate:
+def last_look(connection: Connection, held: Held, cap: Cap, now: int, country: str) -> Candidate:
     """All there is to know of a call that is about to be dialled, as it stands in this moment.
 
     ``country``: WAIHU_COUNTRY_CODE, of numbers that were given without one.
@@ -93,7 +93,7 @@ def claimed(
     rows: Sequence[Row[*tuple[Any, ...]]],
     cap: Cap,
     now: int,
-    country: str = phone_numbers.CHINA,
+    country: str,
 ) -> list[Candidate]:
     """For each row of a claim, which has the columns expires_at, stop_requested_at, zone, number, SUPPRESSED and PAUSED."""
     made = attempts(connection, {row.number for row in rows}, cap, now, country)
@@ -115,7 +115,7 @@ def attempts(
     numbers: Collection[str],
     cap: Cap,
     now: int,
-    country: str = phone_numbers.CHINA,
+    country: str,
     *,
     but: str = "",
 ) -> Mapping[str, tuple[int, ...]]:

@@ -155,23 +155,25 @@ def claim_tasks(connection: Connection, house: House, leases: Sequence[Lease]) -
     """Claims due tasks, at most one a lease and one a number, and writes their calls, all in this transaction."""
     now = house.clock.now_ms()
     usable = callers.within_daily(connection, house.settings.callers, leases, house.settings.timezone, now)
-    rows = connection.execute(_CLAIM, {"now": now, "most": len(usable)}).all()
+    country = house.settings.country_code
+    rows = connection.execute(_CLAIM, {"now": now, "most": len(usable), "country": country}).all()
     chosen: dict[str, Row[*tuple[Any, ...]]] = {}
     refused: list[tuple[Task, Closed]] = []
-    for row, candidate in zip(rows, claimed(connection, rows, house.gate_config.cap, now), strict=True):
+    candidates = claimed(connection, rows, house.gate_config.cap, now, country)
+    for row, candidate in zip(rows, candidates, strict=True):
         closed = house.gates.refuses(candidate, now)
         if closed is not None:
             refused.append((store.task_of(row), closed))
         else:
             chosen.setdefault(row.number, row)
-    settle_refused(connection, refused, now)
+    settle_refused(connection, refused, now, country)
     return Claim(_write_calls(connection, _assign(list(chosen.values()), usable), now), len(refused))
 
 
-def settle_refused(connection: Connection, refused: Sequence[tuple[Task, Closed]], now: int) -> None:
+def settle_refused(connection: Connection, refused: Sequence[tuple[Task, Closed]], now: int, country: str) -> None:
     """What closed gates make of waiting tasks: those for numbers on the do-not-call list all at once."""
     if any(closed.gate == DO_NOT_CALL for _, closed in refused):
-        stop_suppressed(connection, now)
+        stop_suppressed(connection, now, country)
     waits = []
     for task, closed in refused:
         match closed.remedy:

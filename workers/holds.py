@@ -13,7 +13,6 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, select, true, update
 
-from shared.numbers import CHINA
 from shared.schema import pauses, tasks
 from shared.settings import Settings
 from shared.stops import stop_tasks
@@ -112,7 +111,7 @@ def hold_tasks(connection: Connection, waits: Sequence[tuple[int, str, int]]) ->
         )
 
 
-def stop_suppressed(connection: Connection, now: int, country: str = CHINA) -> int:
+def stop_suppressed(connection: Connection, now: int, country: str) -> int:
     """Ends due tasks whose numbers are on the do-not-call list as stopped; returns how many."""
     due = select(tasks.c.batch_id).where(store.WAITING, tasks.c.due_at <= now, is_suppressed(tasks.c.number))
     ids = list(connection.execute(store.hold_tasks(due.limit(MOST_STOPPED)), {"country": country}).scalars())

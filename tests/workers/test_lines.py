@@ -35,3 +35,20 @@ def test_whoever_is_on_the_list_under_another_spelling_is_not_called(office: Off
         connection.execute(insert(do_not_call).values(row))
     dial(office.house, late)
     assert office.task(office.call(late).batch_id).state == "stopped"
+
+
+def test_the_country_of_numbers_without_a_code_is_the_house_s(open_office: Callable[..., Office]) -> None:
+    office = open_office(country_code="1")
+    office.media()
+    with writing(office.house.engine) as connection:
+        row = {"number": "+14155550100", "line": "+14155550100", "source": "person", "created_at": office.now}
+        connection.execute(insert(do_not_call).values(row))
+    listed, other = office.ticket("4155550100"), office.ticket("13800138000")
+    late = queued(office, "4155550199")
+    with writing(office.house.engine) as connection:
+        row = {"number": "+14155550199", "line": "+14155550199", "source": "person", "created_at": office.now}
+        connection.execute(insert(do_not_call).values(row))
+    dial(office.house, late)
+    assert office.task(listed).state == "stopped"
+    assert office.task(office.call(late).batch_id).state == "stopped"
+    assert office.task(other).state == "queued"
