@@ -64,14 +64,22 @@ def classify(blocks: npt.NDArray[np.float32]) -> npt.NDArray[np.intp]:
     sums = blocks @ _BASIS
     power = (sums[:, :12] ** 2 + sums[:, 12:] ** 2) * np.float32(2.0 / BLOCK**2)
     mean = np.einsum("ij,ij->i", blocks, blocks) / np.float32(BLOCK)
+    tonal = (mean > _QUIETEST) & (power[:, :4].max(axis=1) + power[:, 4:8].max(axis=1) > _PURITY * mean)
+    keys = np.full(len(blocks), NO_KEY, np.intp)
+    at = np.flatnonzero(tonal)
+    if len(at):  # speech has hardly any such block
+        keys[at] = _key(power[at])
+    return keys
+
+
+def _key(power: npt.NDArray[np.float32]) -> npt.NDArray[np.intp]:
+    """The key of each block whose energy lies in two tones. ``power``: [n, 12], of the eight tones and four doubles."""
     low, high = power[:, :4], power[:, 4:8]
     at_low, at_high = low.argmax(axis=1), high.argmax(axis=1)
-    each = np.arange(len(blocks))
+    each = np.arange(len(power))
     best_low, best_high = low[each, at_low], high[each, at_high]
     good = (
-        (mean > _QUIETEST)
-        & (best_low + best_high > _PURITY * mean)
-        & (best_high < _TWIST_UP * best_low)
+        (best_high < _TWIST_UP * best_low)
         & (best_low < _TWIST_DOWN * best_high)
         & (best_low > _ALONE * np.partition(low, 2, axis=1)[:, 2])
         & (best_high > _ALONE * np.partition(high, 2, axis=1)[:, 2])

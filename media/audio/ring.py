@@ -91,7 +91,8 @@ class Ring:
 
     def read(self, start: int, samples: int) -> bytes:
         """A copy of ``samples`` from absolute index ``start``. Raises OverwrittenError if not all of them are held."""
-        if start < self.oldest or start + samples > self.written or samples < 0:
+        written = self.written
+        if start < 0 or start < written - (self._size >> 1) or start + samples > written or samples < 0:
             raise OverwrittenError(
                 f"expected samples within {self.oldest}..{self.written}, got {start}..{start + samples}; "
                 "read from `oldest` on and count the rest as lost"
@@ -99,5 +100,5 @@ class Ring:
         position = start * 2 % self._size
         end = position + samples * 2
         if end <= self._size:
-            return bytes(self._bytes[position:end])
+            return self._bytes[position:end].tobytes()
         return bytes(self._bytes[position:]) + bytes(self._bytes[: end - self._size])
