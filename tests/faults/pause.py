@@ -30,7 +30,7 @@ STEPS: dict[str, dict[str, Step]] = {
         "claim: before commit": Step("workers.dispatch", "claim_tasks", after=True),
         "claim: after commit": Step("workers.dispatch", "ring_dials"),
         "dial: before commit": Step("workers.dial", "_ask_gates", after=True),
-        "dial: after commit, before startcall": Step("workers.dial", "_startcall"),
+        "dial: after commit, before startcall's first byte": Step("workers.dial", "_commit_dialing", after=True),
         "dial: after startcall, before commit": Step("workers.dial", "place"),
         "dial: outcome committed, before effects": Step("workers.transitions", "carry_out"),
         "event: before commit": Step("workers.events", "_match", after=True),
