@@ -17,19 +17,26 @@ Probabilities = npt.NDArray[np.float32]
 class SpeechRule:
     """Thresholds in probability, spans in windows of 32 ms.
 
-    Speech begins after ``onset_windows`` at or above ``on`` (128 ms: a click is shorter) and ends after
-    ``stop_windows`` below ``off`` (192 ms: the pause inside a word is shorter). What lies between the two thresholds
-    neither counts nor starts the count again.
+    Speech begins after ``onset_windows`` at or above ``onset`` (128 ms: a click is shorter); one below ``dip`` starts the
+    count again. It ends after ``stop_windows`` below ``off`` (192 ms: the pause inside a word is shorter); one at or
+    above ``on`` starts that count again. What lies between two thresholds does neither.
+
+    The model is unsure of a voiced beginning such as that of 不好意思 for up to 200 ms (0.3 to 0.5), and sure of none of
+    what is no voice (below 0.25, but for single windows): so ``onset`` lies lower than ``on``.
     """
 
     on: float = 0.5
     off: float = 0.35
     onset_windows: int = 4
     stop_windows: int = 6
+    onset: float = 0.35
+    dip: float = 0.2
 
     def __post_init__(self) -> None:
         if not 0.0 < self.off <= self.on < 1.0:
             raise ValueError(f"expected 0 < off <= on < 1, got off={self.off} on={self.on}")
+        if not 0.0 < self.dip <= self.onset < 1.0:
+            raise ValueError(f"expected 0 < dip <= onset < 1, got dip={self.dip} onset={self.onset}")
         if min(self.onset_windows, self.stop_windows) < 1:
             raise ValueError(f"expected spans of at least one window, got {self.onset_windows}, {self.stop_windows}")
 
@@ -52,6 +59,8 @@ class Hysteresis:
         self._first = np.zeros(rows, np.int64)
         self._on = np.zeros(rows, np.float32)
         self._off = np.zeros(rows, np.float32)
+        self._likely = np.zeros(rows, np.float32)
+        self._dip = np.zeros(rows, np.float32)
         self._onset = np.zeros(rows, np.int32)
         self._stop = np.zeros(rows, np.int32)
 
@@ -60,6 +69,7 @@ class Hysteresis:
         self.speaking[row] = False
         self._count[row] = 0
         self._on[row], self._off[row] = rule.on, rule.off
+        self._likely[row], self._dip[row] = rule.onset, rule.dip
         self._onset[row], self._stop[row] = rule.onset_windows, rule.stop_windows
 
     def undecided(self, rows: Rows) -> Flags:
@@ -70,10 +80,8 @@ class Hysteresis:
     def update(self, rows: Rows, probabilities: Probabilities, windows: Windows) -> list[Change]:
         """Takes the probability of speech in window ``windows[i]`` of each ``rows[i]`` (no row twice)."""
         speaking = self.speaking[rows]
-        above = probabilities >= self._on[rows]
-        below = probabilities < self._off[rows]
-        towards = np.where(speaking, below, above)
-        against = np.where(speaking, above, below)
+        towards = np.where(speaking, probabilities < self._off[rows], probabilities >= self._likely[rows])
+        against = np.where(speaking, probabilities >= self._on[rows], probabilities < self._dip[rows])
         count = np.where(towards, self._count[rows] + 1, np.where(against, 0, self._count[rows]))
         first = np.where(towards & (count == 1), windows, self._first[rows])
         changed = count >= np.where(speaking, self._stop[rows], self._onset[rows])

@@ -36,14 +36,28 @@ def test_a_pause_inside_a_word_does_not_end_it() -> None:
 
 
 def test_between_the_thresholds_nothing_counts_and_nothing_starts_anew() -> None:
-    assert changes([0.9, 0.9, 0.4, 0.9, 0.9]) == [Change(0, True, 0)]
+    assert changes([0.9, 0.9, 0.3, 0.9, 0.9]) == [Change(0, True, 0)]
     assert changes([0.9] * 4 + [0.1, 0.4] * 6) == [Change(0, True, 0), Change(0, False, 4)]
 
 
+def test_a_voiced_beginning_of_which_the_model_is_unsure_is_one_all_the_same() -> None:
+    """The first windows of 不好意思, as the model judged them."""
+    assert changes([0.02, 0.3, 0.51, 0.49, 0.44, 0.43, 0.49, 0.53]) == [Change(0, True, 2)]
+    assert changes([0.03, 0.26, 0.39, 0.43, 0.51, 0.37, 0.5]) == [Change(0, True, 2)]
+
+
+def test_a_dip_starts_the_count_anew() -> None:
+    assert changes([0.9, 0.9, 0.9, 0.19, 0.9, 0.9, 0.9, 0.19]) == []
+
+
 def test_every_parameter_counts() -> None:
-    rule = SpeechRule(on=0.8, off=0.2, onset_windows=2, stop_windows=3)
-    assert changes([0.7] * 9, rule) == []
-    assert changes([0.8, 0.8, 0.3, 0.3, 0.3, 0.1, 0.1, 0.1], rule) == [Change(0, True, 0), Change(0, False, 5)]
+    rule = SpeechRule(on=0.8, off=0.2, onset_windows=2, stop_windows=3, onset=0.7, dip=0.4)
+    assert changes([0.6] * 9, rule) == []
+    assert changes([0.7, 0.3, 0.7, 0.3], rule) == []
+    assert changes([0.7, 0.5, 0.7, 0.3, 0.3, 0.1, 0.1, 0.8, 0.1, 0.1, 0.1], rule) == [
+        Change(0, True, 0),
+        Change(0, False, 8),
+    ]
 
 
 def test_rows_are_judged_by_their_own_rules() -> None:
@@ -63,6 +77,8 @@ def test_rows_are_judged_by_their_own_rules() -> None:
 def test_impossible_rules_are_refused(on: float, off: float, onset: int, stop: int) -> None:
     with pytest.raises(ValueError, match="expected"):
         SpeechRule(on, off, onset, stop)
+    with pytest.raises(ValueError, match="dip"):
+        SpeechRule(onset=0.3, dip=0.4)
 
 
 @given(st.lists(st.floats(0, 1, width=32), max_size=120))
