@@ -43,6 +43,10 @@ class ProblemSchema(Schema):
     title = fields.String()
     status = fields.Integer()
     detail = fields.String()
+    errors = fields.List(
+        fields.Nested(FieldProblemSchema),
+        metadata={"description": "参数不合法时，每一处的位置、字段与原因；其他时候没有"},
+    )
 
 
 SCHEMAS: tuple[tuple[str, type[Schema]], ...] = (("Failure", FailureSchema), ("Problem", ProblemSchema))

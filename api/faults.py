@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import logging
 import traceback
+from collections.abc import Sequence
 from http import HTTPStatus
 from pathlib import Path
+from typing import Any
 
 from flask import Flask, Response, g, request
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 
-from api.envelope import FAILURE_CODE, ParameterError, answer, failure, parameter_failure
+from api.envelope import FAILURE_CODE, FieldProblem, ParameterError, answer, failure, parameter_failure
+from api.gate import MissingScope
 from shared.errors import WaihuError
 
 V1 = "/api/v1/"
 PROBLEM = "application/problem+json"
 _MESSAGES = {
     401: "需要 API 密钥：请在请求头中带上 Authorization: Bearer 密钥，或 X-API-Key: 密钥",
-    403: "这个密钥没有所需的权限：{reason}",
+    400: "请求体没有按 HTTP 分块或不完整，请检查后重发",
+    403: "这个密钥没有所需的权限：{scope}",
     404: "没有这个地址；接口说明见 /docs",
     405: "这个地址不接受 {method} 请求",
     413: "请求体过大：最多 {limit} 字节，请分批提交",
@@ -26,6 +30,7 @@ _MESSAGES = {
     429: "请求过多，请稍后再试",
     503: "数据库暂时不可用，请稍后再试",
 }
+_DEFECT = "unexpected failure"
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +44,7 @@ def register(app: Flask) -> None:
 
 def handle_parameter(error: ParameterError) -> Response:
     """A request that is not as it should be: a problem with HTTP status 400 under ``/api/v1``, code 405 elsewhere."""
-    return problem(400, str(error)) if request.path.startswith(V1) else parameter_failure(error)
+    return problem(400, str(error), error.problems) if request.path.startswith(V1) else parameter_failure(error)
 
 
 def handle_http(error: HTTPException) -> Response:
@@ -49,8 +54,9 @@ def handle_http(error: HTTPException) -> Response:
         response = problem(status, error.description or "")
     else:
         limit = request.max_content_length
-        text = _MESSAGES.get(status, "请求无法处理：{reason}")
-        message = text.format(method=request.method, limit=limit, reason=error.description)
+        scope = error.scope if isinstance(error, MissingScope) else ""
+        text = _MESSAGES.get(status, "请求无法处理（HTTP {status}）")
+        message = text.format(method=request.method, limit=limit, scope=scope, status=status)
         response = failure(status, message, status=status)
     for name, value in error.get_headers():
         if name.lower() not in ("content-type", "content-length"):
@@ -69,9 +75,10 @@ def handle_unexpected(error: Exception) -> Response:
     else:
         log.error("request failed", extra=shown, exc_info=error)
     number = g.get("request_id", "")
-    if request.path.startswith(V1):
-        return problem(500, f"unexpected failure; logged as {number}")
     retryable = isinstance(error, SQLAlchemyError) or (isinstance(error, WaihuError) and error.retryable)
+    if request.path.startswith(V1):
+        advice = "the database is not available, nothing was changed; try again later" if retryable else _DEFECT
+        return problem(500, f"{advice} (logged as {number})")
     advice = "数据库暂时不可用，什么都没有改变，请稍后重试" if retryable else "系统异常"
     return failure(FAILURE_CODE, f"{advice}（请求编号 {number}）", status=500)
 
@@ -83,9 +90,12 @@ def _where(error: Exception) -> str:
     return " > ".join(f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in ours)
 
 
-def problem(status: int, detail: str) -> Response:
-    """RFC 9457."""
-    document = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
+def problem(status: int, detail: str, errors: Sequence[FieldProblem] = ()) -> Response:
+    """RFC 9457; ``errors`` is an extension of it, the list that createTasks has as ``data``."""
+    document: dict[str, Any] = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status}
+    document["detail"] = detail
+    if errors:
+        document["errors"] = errors
     response = answer(document, status)
     response.mimetype = PROBLEM
     return response

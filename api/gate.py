@@ -30,6 +30,14 @@ _CHALLENGE = WWWAuthenticate("bearer")
 log = logging.getLogger(__name__)
 
 
+class MissingScope(Forbidden):
+    """A key that is right may not do this; ``scope`` is what it lacks."""
+
+    def __init__(self, scope: str) -> None:
+        super().__init__(f"this key may not do that: it needs the scope {scope}")
+        self.scope = scope
+
+
 def register(app: Flask) -> None:
     """Puts the gate before and after every request of ``app``."""
     app.before_request(number_request)
@@ -72,7 +80,7 @@ def _find_out(endpoint: str, scope: str | None) -> None:
     if found is not None:
         _require_turn(at, found)
         if scope not in found.scopes:
-            raise Forbidden(f"this key may not do that: it needs the scope {scope}")
+            raise MissingScope(scope or "")
         g.principal = found
     elif endpoint in RECORDINGS and _link_holds(at):
         g.principal = LINK

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from flask import Flask
+from flask import Flask, abort
 from flask.testing import FlaskClient
 from sqlalchemy import Engine
 
@@ -75,7 +76,30 @@ def test_a_database_server_that_is_down_is_a_500_and_a_503_for_the_phone_system(
     created = client.post("/api/aicall/createTasks", json=[ticket()])
     event = client.post("/api/phone/events", json={"event_name": "cdr"})
     ready = client.get("/readyz")
+    stats = client.get("/api/v1/stats")
     engine.dispose()
     assert (created.status_code, created.json["code"], event.status_code) == (500, 500, 503)
     assert "稍后重试" in created.json["msg"]
+    assert stats.status_code == 500
+    assert "the database is not available" in stats.json["detail"]
     assert (ready.status_code, ready.json["checks"]["database"]["ok"]) == (503, False)
+
+
+def test_a_wrong_parameter_is_listed_by_field_in_a_problem_too(client: FlaskClient, ticket: Any) -> None:
+    sent = [ticket(), {**ticket(), "ticketNo": "T2", "phone": "abc", "priority": "high"}]
+    response = client.post("/api/v1/tasks", json=sent)
+    assert (response.status_code, response.mimetype) == (400, "application/problem+json")
+    assert [(error["index"], error["field"]) for error in response.json["errors"]] == [(1, "phone"), (1, "priority")]
+    assert all(error["message"] for error in response.json["errors"])
+    assert "errors" not in client.get("/api/v1/tasks/1").json
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 405, 409, 413, 415, 416, 429, 501, 503])
+def test_a_message_of_the_envelope_is_in_one_language(make_app: Callable[..., Flask], status: int) -> None:
+    """Names of headers, formats and settings apart, which are what they are in every language."""
+    app = make_app()
+    app.add_url_rule("/refused", view_func=lambda: abort(status))
+    message = app.test_client().get("/refused").json["msg"]
+    names = ("API", "HTTP", "Authorization: Bearer", "X-API-Key", "GET")
+    assert not re.search("[A-Za-z]{2,}", re.sub("|".join(names), "", message))
+    assert re.search("[\u4e00-\u9fff]", message)
