@@ -16,6 +16,7 @@ from media.protocol import events
 from media.protocol.commands import Tts
 from media.registry import headroom
 from shared import bus, doorbell, recordings
+from shared.errors import Refused
 from tests.media.office import PATIENCE, Office, answer, call_id_of, frame, office, uuid_of
 
 
@@ -118,6 +119,28 @@ def test_look_ups_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
                 assert second.close_code == 1013
             here.briefings.gate.set()
             await here.until(lambda: uuid_of(1) in here.exchange.sessions)
+
+    in_office(scenario, tmp_path)
+
+
+def test_a_call_whose_stream_is_refused_is_ended_and_not_talked_into(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("media.legs.actions.GONE_SECONDS", 0.0)
+
+    async def scenario(here: Office) -> None:
+        here.know(1)
+        here.phone.raising["start_stream"] = [Refused(7, "no stream"), Refused(7, "no stream")]
+        here.react = lambda port, event: (
+            port.submit(Tts(text="您好", play_id="a")) if isinstance(event, events.Answer) else None
+        )
+        async with here.dial() as socket:
+            await socket.send(frame(1))
+            await here.until(lambda: "hangup" in here.phone.of("call-1"))
+        await here.until(lambda: here.rung(doorbell.FINISH_CALL))
+        _, end = here.lines(1)
+        assert isinstance(end, recordings.End)
+        assert (end.reason, end.initiator) == ("stream_not_started", "error")
 
     in_office(scenario, tmp_path)
 
