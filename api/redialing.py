@@ -2,7 +2,7 @@
 
 One statement puts a final task back to pending, and only if it is failed, unknown, not connected or expired, was not
 stopped and has no live call: workers that look at it meanwhile see either the end or the new beginning. Its retries
-begin anew (``no_answers`` and ``refusals`` are 0 again); ``attempts`` goes on counting every dial there ever was. An
+begin anew (``no_answers``, ``refusals`` and ``unknowns`` are 0 again); ``attempts`` goes on counting every dial there ever was. An
 ``expires_at`` that has passed is dropped. Every gate is asked again as for any task.
 """
 
@@ -72,6 +72,7 @@ def _statement(batch_id: int, now: int) -> Update:
             held_by=null(),
             no_answers=0,
             refusals=0,
+            unknowns=0,
             expires_at=case((_columns.expires_at <= now, null()), else_=_columns.expires_at),
         )
     )

@@ -75,6 +75,7 @@ tasks = Table(
     Column("caller", String(24)),  # the number it was called from last: sticky over retries
     Column("zone", String(40)),  # the ticket's own time zone: its calling window is read there
     Column("held_by", String(16)),  # the gate that put off its due_at (window, frequency, paused): it can be undone
+    Column("unknowns", Integer, nullable=False, server_default="0"),  # attempts of which nothing was heard
     sqlite_autoincrement=True,
 )
 Index("ix_tasks_ticket_no", tasks.c.ticket_no, tasks.c.created_at)
@@ -252,6 +253,13 @@ Index(
     sqlite_where=text("call_uuid IS NULL"),
 )
 """What belongs to no call, or is not applied yet: where a customer's events are looked for by number, erasing."""
+Index(
+    "ix_phone_events_waiting_request",
+    phone_events.c.request_id,
+    postgresql_where=text("applied_at IS NULL"),
+    sqlite_where=text("applied_at IS NULL"),
+)
+"""What waits for one call: asked before its deadline is believed, however many strangers' events wait."""
 Index("ix_phone_events_call_uuid", phone_events.c.call_uuid)
 Index("ix_phone_events_call_id", phone_events.c.call_id)
 

@@ -30,4 +30,4 @@ class Policy:
     retry_no_answer_ms: tuple[int, ...] = ()
     retry_refused_ms: tuple[int, ...] = ()
     retry_unknown_ms: tuple[int, ...] = ()
-    """Counted against all attempts of the task; empty: what nobody knows to have rung is never dialled again."""
+    """Counted against all the task's tries, whatever came of them; empty: what nobody knows to have rung is never dialled again."""

@@ -24,6 +24,12 @@ class Task:
     attempts: int = 0
     no_answers: int = 0
     refusals: int = 0
+    unknowns: int = 0
+
+    @property
+    def tries(self) -> int:
+        """Attempts since it was made, or since a person had it dialled again: ``attempts`` counts those before, too."""
+        return self.no_answers + self.refusals + self.unknowns
 
 
 def follow(task: Task, call: Call) -> Task:
@@ -45,6 +51,7 @@ def settle(task: Task, outcome: Outcome, at: int, policy: Policy) -> Task:
         attempts=task.attempts + (outcome is not Outcome.UNPLACED),
         no_answers=task.no_answers + (outcome is Outcome.NO_ANSWER),
         refusals=task.refusals + (outcome is Outcome.REFUSED),
+        unknowns=task.unknowns + (outcome is Outcome.LOST),
     )
     connected = {Outcome.ANSWERED: True, Outcome.LOST: None}.get(outcome, False)
     if spent.stop_requested_at is not None:
@@ -59,7 +66,7 @@ def settle(task: Task, outcome: Outcome, at: int, policy: Policy) -> Task:
         case Outcome.REFUSED:
             return _retry(spent, policy.retry_refused_ms, spent.refusals, TaskState.FAILED, False, at)
         case Outcome.LOST:
-            return _retry(spent, policy.retry_unknown_ms, spent.attempts, TaskState.UNKNOWN, None, at)
+            return _retry(spent, policy.retry_unknown_ms, spent.tries, TaskState.UNKNOWN, None, at)
         case _:
             assert_never(outcome)
 

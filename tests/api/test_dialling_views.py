@@ -105,9 +105,10 @@ def test_a_task_that_reached_nobody_is_dialled_again_by_a_person(
         state=state,
         final_at=now,
         connected=False,
-        attempts=3,
+        attempts=4,
         no_answers=2,
         refusals=1,
+        unknowns=1,
         expires_at=now - 1,
         due_at=None,
     )
@@ -116,7 +117,8 @@ def test_a_task_that_reached_nobody_is_dialled_again_by_a_person(
     assert (response.status_code, response.json) == (202, {"batchId": batch_id, "state": "pending"})
     (task,) = stored()
     assert (task["state"], task["due_at"], task["final_at"], task["connected"]) == ("pending", now + 60_000, None, None)
-    assert (task["attempts"], task["no_answers"], task["refusals"], task["expires_at"]) == (3, 0, 0, None)
+    assert (task["attempts"], task["no_answers"], task["refusals"], task["unknowns"]) == (4, 0, 0, 0)
+    assert task["expires_at"] is None
     assert (DISPATCH, ()) in rung()
     assert noted(engine) == [("loopback", "redial", f"task:{batch_id}")]
     with reading(engine) as connection:

@@ -152,7 +152,9 @@ def test_a_row_that_is_committed_while_the_dial_waits_for_its_task_is_seen(
         dialling.start()
         _wait_until_blocked(person)
         if table == "list":
-            connection.execute(insert(do_not_call).values(number="13800138000", line="+8613800138000", source="person", created_at=0))
+            connection.execute(
+                insert(do_not_call).values(number="13800138000", line="+8613800138000", source="person", created_at=0)
+            )
         else:
             connection.execute(insert(pauses).values(ticket_type="", created_at=0))
     dialling.join(30)

@@ -294,6 +294,15 @@ def test_a_lost_call_is_dialled_again_only_if_the_settings_say_so() -> None:
     assert settled(Task(1), Outcome.LOST, again).state is TaskState.RETRY_WAIT
 
 
+def test_lost_calls_are_counted_with_all_tries_and_not_with_those_before_a_person_had_it_dialled_again() -> None:
+    again = replace(POLICY, retry_unknown_ms=POLICY.retry_no_answer_ms)
+    spent = settled(settled(Task(1), Outcome.NO_ANSWER, again), Outcome.LOST, again)
+    assert (spent.state, spent.due_at, spent.tries) == (TaskState.RETRY_WAIT, T0 + 7_200_000, 2)
+    assert settled(spent, Outcome.LOST, again).state is TaskState.UNKNOWN
+    redialled = Task(1, attempts=3)
+    assert settled(redialled, Outcome.LOST, again).due_at == T0 + 1_800_000
+
+
 @pytest.mark.parametrize("state", sorted(life.WAITING_TASKS))
 def test_a_waiting_task_is_stopped_at_once(state: TaskState) -> None:
     task = life.stopped(Task(1, state, due_at=T0), T0 + 5)

@@ -15,7 +15,7 @@ from tests.workers.test_events import dialled
 from tests.workers.twins import Office, cdr
 from workers import events
 from workers.events import apply_events
-from workers.inbox import GRACE_MS, MOST, MOST_OF_ONE, PATIENCE_MS, QUIET_MS, events_of, lost_events
+from workers.inbox import _OF_CALL, GRACE_MS, MOST, MOST_OF_ONE, PATIENCE_MS, QUIET_MS, events_of, lost_events
 
 
 def strangers(office: Office, count: int) -> None:
@@ -111,3 +111,15 @@ def test_no_more_events_of_one_call_are_looked_at_than_any_call_has(office: Offi
     ids = [office.event("firstStart", request_id=uuid) for _ in range(MOST_OF_ONE + 1)]
     with reading(office.house.engine) as connection:
         assert events_of(connection, Call(uuid, 0)) == ids[:MOST_OF_ONE]
+
+
+def test_a_deadline_finds_its_calls_events_by_indexes(office: Office) -> None:
+    """However many strangers' events wait: it is asked for each of hundreds of calls."""
+    names = {"uuid": "1", "call_id": "call-1", "most": 1}
+    with reading(office.house.engine) as connection:
+        compiled = _OF_CALL.compile(dialect=connection.dialect)
+        values = tuple(compiled.construct_params(names)[name] for name in compiled.positiontup or ())
+        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {compiled}", values).all()
+    searches = [str(row[-1]) for row in plan if "phone_events" in str(row[-1])]
+    assert len(searches) == 2
+    assert all(search.startswith("SEARCH") for search in searches)
