@@ -86,6 +86,8 @@ class Agent:
         self._customer_speaks = False
         self._greetings = 0
         self._greeting_cut = False
+        self._key = ""
+        """Pressed into our voice, which has not stopped yet."""
         self._turn = TurnMemory()
         self._comprehension = Comprehension()
         self._reminders = 0
@@ -253,8 +255,15 @@ class Agent:
             self._hang_up("goodbye")
 
     def _pressed(self, key: str) -> None:
-        if self._phase is Phase.TALKING and self._brain.press(key):
-            self._reminders = 0
+        """A key stops our voice, as a word does, and counts once it is known what was heard before it."""
+        if self._phase is not Phase.TALKING or not self._brain.takes(key):
+            return
+        self._reminders = 0
+        if self._answer is not None and self._answer.begun and not self._answer.cut:
+            self._key = key
+            self._port.submit(Interrupt())
+        else:
+            self._brain.press(key)
 
     # --- our voice ---
 
@@ -319,6 +328,9 @@ class Agent:
         if self._phase is Phase.LEAVING and not answer.cut:
             self._hang_up("goodbye")
             return
+        key, self._key = self._key, ""
+        if key and self._phase is Phase.TALKING and self._brain.press(key):
+            return
         early = self._turn.early_answer(self._port.clock.monotonic())
         if early and not answer.cut and self._phase is Phase.TALKING:
             self._take_turn(early, set(intents(early)))
@@ -347,7 +359,7 @@ class Agent:
         if self._comprehension.failures > len(self._book.unclear.reprompts[:1]):
             self._leave(self._book.unclear.goodbye, ("speech_failed", "asr"))
         else:
-            self._say(self._text(self._book.unclear.reprompts[0]))
+            self._say(self._text(self._book.unclear.reprompts[0]), self._brain.ask())
 
     # --- silence and the end ---
 
@@ -363,7 +375,7 @@ class Agent:
             return
         reminder = self._text(reprompts[self._reminders])
         self._reminders += 1
-        self._say(reminder, self._brain.again())
+        self._say(reminder, self._brain.ask())
 
     def _leave(self, goodbye: Text, tag: tuple[str, str]) -> None:
         """Says goodbye, is heard out, hangs up."""

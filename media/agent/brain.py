@@ -6,12 +6,8 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from media.agent.answer import Answer
-from media.agent.intents import is_acknowledgement
 from media.agent.playbook import Playbook
 from media.agent.scripted import Move, ScriptedDialogue
-
-HEARD_ENOUGH = 0.6
-"""Of an answer that was cut: who heard so much of it knows what was asked."""
 
 
 class Host(Protocol):
@@ -39,11 +35,14 @@ class Brain(Protocol):
     def hear(self, said: str) -> None:
         """The customer's turn; the answer comes through the host, at once or later."""
 
+    def takes(self, key: str) -> bool:
+        """Whether a key of the phone means anything here."""
+
     def press(self, key: str) -> bool:
         """A key of the phone. False if it means nothing here."""
 
-    def again(self) -> str:
-        """The short form of what was last asked, to end a reminder with; may be ""."""
+    def ask(self) -> str:
+        """What a reminder ends with: what was not heard of what was last said, or the question again; may be ""."""
 
     def cut(self, answer: Answer, heard: str) -> None:
         """The customer heard no more of this answer than ``heard``."""
@@ -70,41 +69,36 @@ class ScriptedBrain:
     def __init__(self, host: Host, playbook: Playbook, fields: Mapping[str, str]) -> None:
         self._host = host
         self._dialogue = ScriptedDialogue(playbook, fields)
-        self._unheard: Answer | None = None
 
     def begin(self) -> None:
         """See Brain."""
         self._make(self._dialogue.begin())
 
     def hear(self, said: str) -> None:
-        """See Brain. A yes to a question that was not heard is none: it is asked again."""
-        unheard, self._unheard = self._unheard, None
-        if unheard is not None and is_acknowledgement(said):
-            answer = self._host.open_answer()
-            answer.add(unheard.text)
-            self._host.finish_answer(answer)
-            return
+        """See Brain. A yes to what was not heard is none: it is said first."""
         self._make(self._dialogue.hear(said))
+
+    def takes(self, key: str) -> bool:
+        """See Brain."""
+        return self._dialogue.takes(key)
 
     def press(self, key: str) -> bool:
         """See Brain."""
-        self._unheard = None
         move = self._dialogue.press(key)
         if move is not None:
             self._make(move)
         return move is not None
 
-    def again(self) -> str:
+    def ask(self) -> str:
         """See Brain."""
-        return self._dialogue.again()
+        return self._dialogue.ask()
 
     def cut(self, answer: Answer, heard: str) -> None:
-        """See Brain. The steps go on from where they are."""
-        self._unheard = answer if len(heard) < len(answer.text) * HEARD_ENOUGH else None
+        """See Brain."""
+        self._dialogue.cut(answer.text, heard)
 
     def rewind(self) -> None:
         """See Brain."""
-        self._unheard = None
         self._dialogue.rewind()
 
     def cancel(self) -> None:

@@ -63,6 +63,7 @@ class Compiler:
             thinking=self._optional("thinking", front.thinking),
             voicemail=self._optional("voicemail.leave", front.voicemail.leave),
             longest=self._seconds("longest", front.longest, 30, 3600),
+            unheard=self._required("unheard", front.unheard),
             ending=self._required("ending", front.ending),
             turns=TurnRule(
                 complete_s=self._seconds("turns.complete", front.turns.complete, 0.05, 5),

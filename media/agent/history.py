@@ -10,6 +10,8 @@ from media.agent.chat import Message, ToolCall
 MAX_MESSAGES = 60
 """Older turns are left out, whole: thirty exchanges are longer than calls last."""
 
+UNHEARD_NOTE = "（客户打断了你，这些话没有听到：“{unheard}”）"
+
 
 class History:
     """One call's."""
@@ -18,6 +20,10 @@ class History:
         self._prompt: Message = {"role": "system", "content": prompt}
         self._messages: list[Message] = []
         self._turn_at = 0
+        self._unheard = ""
+        """What of our last answer was not heard, until the model is told with the customer's next turn."""
+        self._told_unheard = ""
+        """What it was told with the last turn."""
 
     def messages(self) -> list[Message]:
         """The request's ``messages``."""
@@ -27,13 +33,20 @@ class History:
         """The conversation begins (again) with our greeting."""
         self._messages.clear()
         self._turn_at = 0
+        self._unheard = self._told_unheard = ""
         return self.add_ours(greeting)
 
     def add_turn(self, said: str) -> None:
-        """The customer's turn."""
+        """The customer's turn; if it cut our answer short, with a note of what was not heard.
+
+        The note stands in the customer's message: many servers take a system message at the beginning only, and a model
+        that reads it in its own words would say such things aloud.
+        """
         self._trim()
         self._turn_at = len(self._messages)
-        self._messages.append({"role": "user", "content": said})
+        note = UNHEARD_NOTE.format(unheard=self._unheard) if self._unheard else ""
+        self._told_unheard, self._unheard = self._unheard, ""
+        self._messages.append({"role": "user", "content": note + said})
 
     def add_ours(self, text: str, calls: Sequence[tuple[ToolCall, str]] = ()) -> Message:
         """Our answer, and the tools called in it with their results. Returns the message, for ``keep_heard``."""
@@ -49,14 +62,16 @@ class History:
             self._messages.append({"role": "tool", "tool_call_id": call.identity, "content": content})
         return message
 
-    def keep_heard(self, message: Message, heard: str) -> None:
-        """Our answer was cut: only this much of it was heard, perhaps nothing."""
+    def keep_heard(self, message: Message, heard: str, unheard: str) -> None:
+        """Our answer was cut: only this much of it was heard, perhaps nothing; ``unheard`` was to follow."""
         message["content"] = heard
+        self._unheard = unheard
         if not heard and "tool_calls" not in message and message in self._messages:
             self._messages.remove(message)
 
     def rewind(self) -> None:
         """The customer's last turn, and all since, are taken back."""
+        self._unheard = self._told_unheard
         del self._messages[self._turn_at :]
 
     def _trim(self) -> None:

@@ -13,6 +13,7 @@ from media.agent.brain import Host
 from media.agent.chat import Chat, ChatFailure, Message, ToolCall
 from media.agent.history import History
 from media.agent.playbook import Playbook
+from media.agent.premise import unheard
 from media.agent.scripted import LONGEST_TAG, says_goodbye
 from media.agent.templates import Text
 from media.agent.tools import CALLBACK, DO_NOT_CALL, HANG_UP, OUTCOME, TAG, tool_schema
@@ -82,12 +83,16 @@ class LlmBrain:
             self._patience.set(THINKING_SECONDS, self._ask_for_patience)
         self._task = asyncio.get_running_loop().create_task(self._run(self._answer), name="llm")
 
+    def takes(self, key: str) -> bool:
+        """See Brain. The model is told of every key."""
+        return True
+
     def press(self, key: str) -> bool:
         """See Brain."""
         self.hear(f"（按了电话键{key}）")
         return True
 
-    def again(self) -> str:
+    def ask(self) -> str:
         """See Brain. The model asks in its own words."""
         return ""
 
@@ -99,7 +104,7 @@ class LlmBrain:
             self.cancel()
             self._message = self._history.add_ours(self._said)
         if self._message is not None:
-            self._history.keep_heard(self._message, heard)
+            self._history.keep_heard(self._message, heard, unheard(answer.text, heard))
             self._message = None
 
     def rewind(self) -> None:

@@ -96,6 +96,7 @@ class Playbook:
     thinking: Text | None
     voicemail: Text | None
     longest: float
+    unheard: Text
     ending: Text
     turns: TurnRule
     answers: Mapping[Intent, Text]
@@ -123,6 +124,7 @@ class Playbook:
             self.goodbye,
             self.opt_out,
             self.wrong_number,
+            self.unheard,
             self.ending,
         )
         yield from (*self.silence.reprompts, self.silence.goodbye, *self.unclear.reprompts, self.unclear.goodbye)

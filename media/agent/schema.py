@@ -104,6 +104,7 @@ class Front(Part, frozen=True, kw_only=True):
     thinking: str = ""
     voicemail: Voicemail = Voicemail()
     longest: str = "5m"
+    unheard: str = "看来您现在不太方便，那就先不打扰您了，再见。"
     ending: str = "不好意思，今天的通话时间快到了，感谢您的接听，再见。"
     turns: Turns = Turns()
     answers: dict[str, str] = {}

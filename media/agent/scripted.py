@@ -1,8 +1,9 @@
 """The scripted dialogue: a playbook's steps, one answer at a time. Pure.
 
 Besides what a step lists, every step understands what customers say anywhere: wrong number, not now, questions about
-who, what, when and where, "say that again", hello, goodbye. What is not understood is asked again. The wish not to be
-called again never comes here: the agent sees to it, whatever the playbook.
+who, what, when and where, "say that again", hello, goodbye. What is not understood is asked again. What was cut before it
+was heard is said again, from the sentence that was cut, before a yes to it counts. The wish not to be called again never
+comes here: the agent sees to it, whatever the playbook.
 """
 
 from __future__ import annotations
@@ -11,14 +12,17 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from media.agent.intents import Intent, intents
+from media.agent.intents import Intent, intents, is_acknowledgement
 from media.agent.playbook import Outcome, Playbook, Rule, Stop
+from media.agent.premise import covers, from_sentence_with, left_over, question_of
 from media.agent.templates import HEARD, Text
 
 MAX_TURNS = 40
 """A conversation that has not come to its end by then goes in circles."""
 MAX_REPEATS = 2
 """Times that one step is said again because it was not heard; after that a "what?" counts as not understood."""
+MAX_RESUMED = 3
+"""Times in a row that we begin anew with what was not heard, and get no further; then whoever cuts in is left alone."""
 LONGEST_TAG = 200
 """Characters of a tag's value."""
 _GOODBYE = re.compile(r"再见|拜拜|bye", re.IGNORECASE)
@@ -44,6 +48,15 @@ class _Place:
     repeated: int = 0
     turns: int = 0
     asking_callback: bool = False
+    closing: bool = False
+    """The goodbye was said: after one more answer it is said again."""
+    notice: str = ""
+    """All that the step says on entering."""
+    asked: str = ""
+    """What was said last that an answer refers to."""
+    owed: str = ""
+    """What of ``asked`` was not heard, since we were cut."""
+    resumed: int = 0
 
 
 class ScriptedDialogue:
@@ -57,13 +70,17 @@ class ScriptedDialogue:
 
     def begin(self) -> Move:
         """The greeting, and the first step behind it."""
-        return self._enter(self._book.start, [self._text(self._book.greeting)], ())
+        move = self._enter(self._book.start, [self._text(self._book.greeting)], ())
+        self._place = replace(self._place, asked="".join(move.say), owed="")
+        return move
 
     def hear(self, said: str) -> Move:
         """The customer's turn. Nothing to say means that nothing needs to be said."""
         self._before = self._place
         self._place = replace(self._place, turns=self._place.turns + 1)
         found = intents(said)
+        if self._place.owed and is_acknowledgement(said):
+            return self._then_ask()
         if self._place.asking_callback:
             return self._callback_time(said)
         if self._place.turns > MAX_TURNS:
@@ -75,12 +92,27 @@ class ScriptedDialogue:
         for rule, outcome in self._stop.branches:
             if rule.kind == "key" and rule.key == key:
                 self._before = self._place
-                return self._follow(outcome, key)
+                return self._then_ask() if self._place.owed else self._follow(outcome, key)
         return None
 
-    def again(self) -> str:
-        """The short form of what was last asked, or ""."""
-        return self._text(self._stop.again)
+    def takes(self, key: str) -> bool:
+        """Whether the step has a use for a key of the phone."""
+        return any(rule.kind == "key" and rule.key == key for rule, _ in self._stop.branches)
+
+    def ask(self) -> str:
+        """What is still to be heard of what was said last; if all was heard, the short form of the question, or ""."""
+        place = self._place
+        text = place.owed or self._question()
+        if text:
+            self._place = replace(place, asked=text, owed="", resumed=place.resumed + bool(place.owed))
+        return text
+
+    def cut(self, said: str, heard: str) -> None:
+        """Of what we ``said`` last only this was ``heard``."""
+        place = self._place
+        if covers(said, place.asked):
+            owed = left_over(place.asked, said, heard, self._question())
+            self._place = replace(place, owed=owed, resumed=place.resumed if owed == place.asked else 0)
 
     def rewind(self) -> None:
         """The answer to the last turn was not heard: it counts as not given."""
@@ -89,6 +121,11 @@ class ScriptedDialogue:
     @property
     def _stop(self) -> Stop:
         return self._book.steps[self._place.step]
+
+    def _question(self) -> str:
+        if self._place.asking_callback:
+            return question_of(self._text(self._book.callback_ask))
+        return self._text(self._stop.again)
 
     def _text(self, text: Text | None, heard: str = "") -> str:
         return text.render({**self._fields, HEARD: heard}) if text is not None else ""
@@ -129,19 +166,36 @@ class ScriptedDialogue:
         if intent is Intent.WRONG_NUMBER:
             return Move((self._text(book.wrong_number),), (("wrong_number", ""),), True)
         if intent is Intent.CALLBACK:
-            self._place = replace(self._place, asking_callback=True)
-            return Move((self._text(book.callback_ask),), (("callback_wanted", said[:LONGEST_TAG]),))
+            asked = self._text(book.callback_ask)
+            self._place = replace(self._place, asking_callback=True, asked=asked, owed="", resumed=0)
+            return Move((asked,), (("callback_wanted", said[:LONGEST_TAG]),))
         if intent is Intent.GOODBYE:
             return self._end([], self._answer_tags(said))
         if intent is Intent.REPEAT:
             return self._repeat()
         if intent in book.answers:
-            return Move(tuple(filter(None, (self._text(book.answers[intent]), self.again()))))
+            return self._tell(self._text(book.answers[intent]))
         return None
 
+    def _tell(self, answer: str) -> Move:
+        """Answers a question. Where what we were cut in is the answer, that is said, and nothing twice."""
+        place = self._place
+        if place.closing:
+            return self._end([answer], ())
+        if place.owed and covers(place.notice, answer):
+            self._place = replace(place, owed=from_sentence_with(place.notice, answer))
+            return self._then_ask()
+        return self._then_ask(answer)
+
+    def _then_ask(self, *says: str) -> Move:
+        """Says this, then what is still to be heard, or asks again. Who cuts in again and again is left alone."""
+        if self._place.owed and self._place.resumed >= MAX_RESUMED:
+            return self._end([*says, self._text(self._book.unheard)], (("unheard", ""),))
+        return Move(tuple(filter(None, (*says, self.ask()))))
+
     def _answer_tags(self, said: str) -> Tags:
-        """What a goodbye answers on the way: "不需要，再见" is still a no."""
-        for intent in (Intent.NO, Intent.YES):
+        """What a goodbye answers on the way: "不需要，再见" is still a no. A yes needs a question that was heard."""
+        for intent in (Intent.NO,) if self._place.owed else (Intent.NO, Intent.YES):
             branch = self._branch(intent) if intent in intents(said) else None
             if branch is not None:
                 return self._tags(branch, said)
@@ -155,19 +209,19 @@ class ScriptedDialogue:
         """Says again what the step says; the greeting if it has no words of its own. Not for ever."""
         if self._place.repeated >= MAX_REPEATS:
             return self._not_understood("")
-        self._place = replace(self._place, repeated=self._place.repeated + 1)
-        said = self._text(self._stop.entering.say) or self.again() or self._text(self._book.greeting)
+        said = self._place.notice or self._question() or self._text(self._book.greeting)
+        self._place = replace(self._place, repeated=self._place.repeated + 1, asked=said, owed="")
         return Move((said,))
 
     def _not_understood(self, said: str) -> Move:
         if self._stop.otherwise is not None:
-            return self._follow(self._stop.otherwise, said)
+            return self._then_ask() if self._place.owed else self._follow(self._stop.otherwise, said)
         unclear = self._book.unclear
         count = self._place.unclear
         self._place = replace(self._place, unclear=count + 1)
         if count >= len(unclear.reprompts):
             return self._end([self._text(unclear.goodbye)], (("unclear", ""),))
-        return Move(tuple(filter(None, (self._text(unclear.reprompts[count]), self.again()))))
+        return self._then_ask(self._text(unclear.reprompts[count]))
 
     # --- moving on ---
 
@@ -178,10 +232,13 @@ class ScriptedDialogue:
             return self._end(says, tags)
         if outcome.go:
             return self._enter(outcome.go, says, tags, said)
+        if self._place.owed:
+            return replace(self._then_ask(*says), tags=tags)
         return Move(tuple(filter(None, says)), tags)
 
     def _enter(self, name: str, says: list[str], tags: Tags, said: str = "") -> Move:
         """On to a step, and through those that do not listen. Loading made sure that this comes to an end."""
+        replies = len(says)
         while True:
             stop = self._book.steps[name]
             says.append(self._text(stop.entering.say, said))
@@ -189,12 +246,16 @@ class ScriptedDialogue:
             if stop.entering.end:
                 return self._end(says, tags)
             if stop.listens:
-                self._place = replace(self._place, step=name)
+                notice = "".join(says[replies:])
+                asked = notice or "".join(says)  # a step without words of its own is asked by what leads to it
+                place = replace(self._place, step=name, notice=notice, asked=asked)
+                self._place = replace(place, owed="", resumed=0, closing=False)
                 return Move(tuple(filter(None, says)), tags)
             name = stop.entering.go
 
     def _end(self, says: list[str], tags: Tags) -> Move:
         """Nobody is left without a goodbye."""
+        self._place = replace(self._place, closing=True, asked="", owed="")
         said = [text for text in says if text]
         if not says_goodbye("".join(said)):
             said.append(self._text(self._book.goodbye))

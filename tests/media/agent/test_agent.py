@@ -9,11 +9,12 @@ import pytest
 from media.agent.agent import Agent
 from media.agent.brain import ScriptedBrain
 from media.agent.loading import load_playbook
+from media.agent.scripted import MAX_RESUMED
 from media.agent.templates import compile_text
 from media.agent.ticket import sample_fields
 from tests.media.twins import Scene, with_options
 
-from .conftest import PLAYBOOKS, Call
+from .conftest import CONTENT, PLAYBOOKS, Call
 
 
 def greeted(playbook: str = "活动通知", **more: str) -> Call:
@@ -182,6 +183,27 @@ def test_keys_of_the_phone_answer_too() -> None:
     assert call.tags == [("attending", "no")]
 
 
+def test_a_key_pressed_before_its_question_was_heard_is_asked_for_again() -> None:
+    call = greeted()
+    call.speak("对，我是。")
+    call.wait(2.0)
+    call.press("1")
+    assert call.listen() == f"{CONTENT}请问您到时候方便参加吗？"
+    assert call.tags == []
+    call.press("1")
+    call.listen()
+    assert call.tags == [("attending", "yes")]
+
+
+def test_a_key_without_a_meaning_does_not_stop_our_voice() -> None:
+    call = greeted()
+    call.speak("对，我是。")
+    call.wait(2.0)
+    call.press("9")
+    assert "方便参加吗" in call.listen()
+    assert not any(turn.cut for turn in call.turns)
+
+
 def test_a_key_pressed_long_after_the_question_stops_the_reminder() -> None:
     call = greeted()
     call.wait(5.5)
@@ -203,15 +225,83 @@ def test_it_does_not_say_the_same_for_ever() -> None:
 # --- interruptions -------------------------------------------------------------------------------------------------
 
 
-def test_an_interruption_is_answered_and_what_was_not_heard_is_not_repeated() -> None:
+def test_an_interruption_is_answered_and_then_what_was_not_heard_is_said() -> None:
     call = greeted()
     call.speak("对，我是。")
     call.wait(3.0)
     call.speak("等一下，你是哪里的？")
-    assert "活动组委会" in call.listen()
+    assert call.listen().endswith(
+        f"我是活动组委会的智能语音助手，给您来电是想通知您一个活动。{CONTENT}请问您到时候方便参加吗？"
+    )
     heard = [turn for turn in call.turns if turn.cut]
     assert len(heard) == 1
     assert heard[0].content == "打扰您一分钟。提醒您明天下午三点在"[: len(heard[0].content)]
+    call.talk("可以")
+    assert call.tags == [("attending", "yes")]
+
+
+def test_a_yes_after_an_interruption_counts_only_once_the_notice_was_heard() -> None:
+    call = greeted()
+    call.speak("对，我是。")
+    call.wait(2.0)
+    call.speak("等一下，你是哪里的？")
+    call.wait(3.0)
+    call.speak("可以")
+    assert call.tags == []
+    assert call.listen() == f"{CONTENT}请问您到时候方便参加吗？"
+    call.talk("可以")
+    assert call.tags == [("attending", "yes")]
+
+
+def test_a_goodbye_into_a_notice_that_was_not_heard_is_no_yes() -> None:
+    call = greeted()
+    call.speak("对，我是。")
+    call.wait(2.0)
+    call.speak("好的，谢谢，再见。")
+    call.listen()
+    assert call.over
+    assert call.tags == []
+
+
+def test_a_refusal_needs_no_notice() -> None:
+    call = greeted()
+    call.speak("对，我是。")
+    call.wait(2.0)
+    call.speak("不用了，我没兴趣。")
+    call.listen()
+    assert call.tags == [("attending", "no")]
+
+
+def test_who_cuts_in_again_and_again_is_left_alone() -> None:
+    call = greeted()
+    call.speak("对，我是。")
+    times = 0
+    while not call.tags and times < 10:
+        call.wait(2.0)
+        call.speak("等一下，你是谁？")
+        times += 1
+    assert times == 1 + MAX_RESUMED
+    call.listen()
+    assert call.over
+    assert call.tags == [("unheard", "")]
+    assert call.said[-1].endswith("再见。")
+
+
+def test_a_reminder_says_what_was_not_heard() -> None:
+    call = greeted()
+    call.speak("对，我是。")
+    call.wait(2.0)
+    call.speak("")
+    call.wait(6.1)
+    assert call.listen() == f"您好，请问您还在听吗？{CONTENT}请问您到时候方便参加吗？"
+
+
+def test_who_asks_what_it_is_about_hears_it_once() -> None:
+    call = greeted()
+    call.speak("对，我是。")
+    call.wait(2.0)
+    call.speak("什么事啊？")
+    assert call.listen() == f"{CONTENT}请问您到时候方便参加吗？"
 
 
 def test_a_murmur_while_we_speak_changes_nothing() -> None:
@@ -272,10 +362,9 @@ def test_a_question_over_our_goodbye_is_still_answered_once() -> None:
     call.talk("对")
     call.speak("可以")
     call.murmur("在哪里啊")
-    assert "人民广场" in call.listen()
-    assert not call.over
-    call.talk("好的")
+    assert call.listen() == "活动地点在人民广场。好的，感谢您的接听，再见。"
     assert call.over
+    assert call.tags == [("attending", "yes")]
 
 
 # --- silence, machines, time ---------------------------------------------------------------------------------------

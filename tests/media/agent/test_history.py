@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from media.agent.chat import ToolCall
-from media.agent.history import MAX_MESSAGES, History
+from media.agent.history import MAX_MESSAGES, UNHEARD_NOTE, History
 
 CALL = ToolCall("c1", "hang_up", "{}")
 
@@ -22,16 +22,16 @@ def test_the_prompt_comes_first_and_the_greeting_is_ours() -> None:
 def test_a_cut_answer_keeps_what_was_heard_and_vanishes_if_nothing_was() -> None:
     history = History("p")
     message = history.add_ours("这是一句很长的话")
-    history.keep_heard(message, "这是一句")
+    history.keep_heard(message, "这是一句", "很长的话")
     assert shown(history)[-1] == ("assistant", "这是一句")
-    history.keep_heard(message, "")
+    history.keep_heard(message, "", "这是一句很长的话")
     assert shown(history) == [("system", "p")]
 
 
 def test_an_answer_with_tools_stays_since_their_results_need_it() -> None:
     history = History("p")
     message = history.add_ours("再见", [(CALL, "好")])
-    history.keep_heard(message, "")
+    history.keep_heard(message, "", "再见")
     assert [role for role, _ in shown(history)] == ["system", "assistant", "tool"]
     assert history.messages()[1]["tool_calls"][0]["id"] == history.messages()[2]["tool_call_id"] == "c1"
 
@@ -43,6 +43,26 @@ def test_a_turn_taken_back_takes_its_answer_along() -> None:
     history.add_ours("什么？")
     history.rewind()
     assert shown(history) == [("system", "p"), ("assistant", "您好")]
+
+
+def test_the_model_is_told_once_what_was_not_heard() -> None:
+    history = History("p")
+    message = history.add_ours("讲座改到了周五晚上。您来吗？")
+    history.keep_heard(message, "讲座", "改到了周五晚上。您来吗？")
+    history.add_turn("你是谁")
+    history.add_turn("喂")
+    note = UNHEARD_NOTE.format(unheard="改到了周五晚上。您来吗？")
+    assert shown(history)[1:] == [("assistant", "讲座"), ("user", f"{note}你是谁"), ("user", "喂")]
+
+
+def test_a_turn_taken_back_is_told_again_with_its_note_and_not_with_that_of_its_own_answer() -> None:
+    history = History("p")
+    history.keep_heard(history.add_ours("讲座改到了周五。"), "讲座", "改到了周五。")
+    history.add_turn("你是")
+    history.keep_heard(history.add_ours("您说什么？"), "", "您说什么？")
+    history.rewind()
+    history.add_turn("你是谁")
+    assert shown(history)[-1] == ("user", UNHEARD_NOTE.format(unheard="改到了周五。") + "你是谁")
 
 
 def test_the_past_is_bounded_and_never_begins_with_half_a_turn() -> None:

@@ -142,6 +142,10 @@ def test_an_interrupted_answer_is_remembered_only_as_far_as_it_was_heard() -> No
         heard = [turn.content for turn in call.turns if turn.cut]
         assert cut["content"] == heard[0]
         assert 4 <= len(heard[0]) < 12
+        told = chat.requests[1][-1]["content"]
+        assert told.endswith("你说重点")
+        assert "我慢慢跟您解释一下好不好。" in told
+        assert heard[0] not in told
 
     run(scenario)
 
