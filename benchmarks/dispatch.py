@@ -5,9 +5,10 @@
 Dispatch is the product's own, called in this process with its real database, Redis and doorbell: it looks whether
 anything is due, takes leases from the script in Redis, claims a hundred tasks, asks the gates, writes their calls, moves
 the tasks on, commits, and rings for the dials. The floor is psycopg2 by hand: the same claim with its locks, the same
-rows in one INSERT, the same UPDATE, a commit a hundred. It has no leases, no gates and no messages; a second floor also
-looks beforehand. What the messages cost is seen beside the row that sends none: a task's claim costs about as much as
-a message. Rounds are interleaved, and ratios are taken within a round.
+rows in one INSERT, the same UPDATE, a commit a hundred. It has no leases and no gates. It sends no messages; a second
+floor also looks beforehand; a third looks, and hands the calls over as dispatch does, by redis-py: their uuids in one
+ZADD and as many messages as dispatch sends, of the same size, one LPUSH each. Rounds are interleaved, and ratios are taken
+within a round.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import itertools
+import logging
 import statistics
 import sys
 import tempfile
@@ -36,15 +38,18 @@ from shared.schema import calls
 from shared.settings import load
 from tests.postgres import find_binaries, fresh_database, running_server
 from tests.workers.twins import CALLER, BellTwin, running_redis
-from workers.dispatch import CLAIM, dispatch
+from workers.dispatch import BELLS, CLAIM, dispatch
 from workers.house import Bell, House
 from workers.leases import rebuild_room
+from workers.switchboard import WAITING_KEY
 
 TABLE = 100_000
 TASKS = TABLE // 100
 """The hundredth part of ``benchmarks.crowd`` that is due."""
-OURS, UNRUNG = "dispatch", "dispatch that rings for no dials"
-FLOOR, LOOKED = "floor: psycopg2 by hand", "floor that looks first"
+OURS, UNRUNG = "dispatch with its messages", "dispatch without messages"
+FLOOR, LOOKED, RANG = "floor: psycopg2 by hand", "floor that looks first", "floor that looks and sends messages"
+MESSAGE = b"m" * 900
+"""About as long as a message of Celery's without arguments."""
 AIM = 0.6
 
 _LIVE = "state IN ('answered', 'dialing', 'queued', 'ringing', 'unknown')"
@@ -63,8 +68,8 @@ _QUEUE = """UPDATE tasks SET state = 'queued', state_at = %s, due_at = NULL, hel
     WHERE batch_id = ANY(%s)"""
 
 
-def by_hand(connection: Any, *, look: bool) -> None:
-    """Claims all that is due, a hundred at a time."""
+def by_hand(connection: Any, *, look: bool, client: redis.Redis | None = None) -> None:
+    """Claims all that is due, a hundred at a time, and hands over what it claimed if it was given a ``client``."""
     numbers = itertools.count(5 * 10**18)
     with connection.cursor() as cursor:
         while True:
@@ -82,6 +87,10 @@ def by_hand(connection: Any, *, look: bool) -> None:
                 assert len(cursor.fetchall()) == len(rows)
                 cursor.execute(_QUEUE, (NOW, CALLER, [row[0] for row in rows]))
             connection.commit()
+            if client is not None and rows:
+                client.zadd(f"{WAITING_KEY}:bench", {value[0]: NOW for value in values})
+                for _ in range(BELLS):
+                    client.lpush("bench", MESSAGE)
             if len(rows) < CLAIM:
                 return
 
@@ -140,7 +149,7 @@ def show(rates: dict[str, list[float]]) -> None:
     print(f"\n{'tasks a second':<40}{'median':>10}{'worst':>10}{'best':>10}")
     for name, values in rates.items():
         print(f"{name:<40}{statistics.median(values):>10,.0f}{min(values):>10,.0f}{max(values):>10,.0f}")
-    for row, floor in itertools.product((UNRUNG, OURS), (FLOOR, LOOKED)):
+    for row, floor in ((UNRUNG, FLOOR), (OURS, FLOOR), (UNRUNG, LOOKED), (OURS, RANG)):
         ratios = [mine / theirs for mine, theirs in zip(rates[row], rates[floor], strict=True)]
         print(f"{row} beside {floor}: {statistics.median(ratios):.0%} (aim: {AIM:.0%})")
 
@@ -149,6 +158,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Dispatch of a thousand due tasks, beside a bare loop.")
     parser.add_argument("--quick", action="store_true", help="fewer rounds")
     rounds = 5 if parser.parse_args().quick else 15
+    logging.getLogger("workers.leases").setLevel(logging.ERROR)  # every round begins with an empty Redis
     binaries = find_binaries()
     if binaries is None:
         sys.exit("expected a PostgreSQL server (initdb and postgres), on the PATH or in /usr/lib/postgresql")
@@ -167,6 +177,7 @@ def main() -> None:
         rows: dict[str, Callable[[], None]] = {
             FLOOR: lambda: by_hand(bare, look=False),
             LOOKED: lambda: by_hand(bare, look=True),
+            RANG: lambda: by_hand(bare, look=True, client=house.redis),
             UNRUNG: lambda: dispatch(unrung),
             OURS: lambda: dispatch(house),
         }

@@ -40,7 +40,7 @@ CLAIM = 100
 """Tasks of one claim: 74,000 rows a second at 100, 16,000 at 10 (facts, claims with SKIP LOCKED); locks stay short."""
 ROUNDS = 20
 """Claims of one dispatch, so that it ends; it rings for another if there may be more."""
-BELLS = 3
+BELLS = 2
 """Messages of one claim: a message costs as much as half a dial. One would do, but may meet a process that is busy."""
 
 ALL = ""
