@@ -8,11 +8,15 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import httpx2
 import pytest
+import redis
+
+from shared import bus
+from tests.workers.twins import running_redis
 
 HOUSE = Path(__file__).parents[2]
 PATIENCE = 60.0
@@ -112,3 +116,33 @@ def test_a_port_that_is_taken_is_an_error_not_a_traceback(tmp_path: Path) -> Non
         )
     assert done.returncode == 1
     assert b"media cannot start" in done.stderr
+
+
+def test_the_last_process_stays_until_the_phone_that_rings_is_answered_elsewhere_or_given_up(tmp_path: Path) -> None:
+    with running_redis(tmp_path) as url:
+        client = redis.Redis.from_url(url)
+        settings = {**environment(tmp_path, free_port()), "WAIHU_REDIS_URL": url, "WAIHU_ALLOW_STANDIN": "1"}
+        settings["WAIHU_PHONE_URL"] = "http://127.0.0.1:1/dialog"
+        client.zadd(bus.LEASES_KEY, {"2512311203000000001": (time.time() + 600) * 1000})
+        with (tmp_path / "log").open("wb") as log:
+            running = subprocess.Popen([sys.executable, "-m", "media.main"], cwd=tmp_path, env=settings, stderr=log)
+        try:
+            until(lambda: b'"draining":false' in b"".join(client.hvals(bus.MEDIA_KEY)))
+            running.send_signal(signal.SIGTERM)
+            until(lambda: b'"draining":true' in b"".join(client.hvals(bus.MEDIA_KEY)))
+            with pytest.raises(subprocess.TimeoutExpired):
+                running.wait(2.0)
+            client.zrem(bus.LEASES_KEY, "2512311203000000001")
+            assert running.wait(PATIENCE) == 0
+            assert client.hvals(bus.MEDIA_KEY) == []
+        finally:
+            running.kill()
+            running.wait()
+            client.close()
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
