@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +14,23 @@ from rich.text import Text
 from deploy import demo as demonstration
 from deploy import doctor as examination
 from deploy import procfile, tickets, views
-from deploy.client import Api, ApiError
+from deploy.client import ApiError
 from deploy.databases import place, require_reachable
-from deploy.embedded import RedisMissing, reachable
+from deploy.dialling import pause, redial, resume, stop
+from deploy.do_not_call import do_not_call
+from deploy.embedded import RedisMissing
 from deploy.erasure import erase
 from deploy.keys import keys
 from deploy.plan import own_path
 from deploy.ports import PortTaken
+from deploy.remote import find, print_json, remote
 from deploy.state import StateHeld, StateUnwritable
+from deploy.submission import submit
 from deploy.supervisor import StartFailed
 from deploy.up import up as run_house
 from shared.database import upgrade
 from shared.errors import WaihuError
-from shared.settings import Settings, describe, load
+from shared.settings import describe, load
 
 EXPECTED = (
     WaihuError,
@@ -42,18 +44,6 @@ EXPECTED = (
     demonstration.DemoTooSlow,
 )
 """What can go wrong for a reason that the message tells; anything else is a bug and shows its traceback."""
-
-
-@dataclass(frozen=True)
-class Remote:
-    """The API that a command talks to."""
-
-    settings: Settings
-    url: str
-    key: str
-
-    def open(self) -> Api:
-        return Api(self.url, self.key)
 
 
 class _Group(click.Group):
@@ -105,51 +95,17 @@ def demo(as_json: bool) -> None:
     raise SystemExit(demonstration.demo(_console(), as_json=as_json))
 
 
-def _remote(command: Any) -> Any:
-    """Options of every command that talks to the running API."""
-    for option in (
-        click.option("--api", "url", help="Where the API is; by default what the settings say."),
-        click.option("--key", default="", help="API key; by default the first of WAIHU_API_KEYS."),
-        click.option("--json", "as_json", is_flag=True, help="Print JSON."),
-    ):
-        command = option(command)
-    return command
-
-
-@main.command()
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@_remote
-def submit(file: Path, url: str | None, key: str, as_json: bool) -> None:
-    """Create a task for every ticket in FILE (JSON or CSV)."""
-    remote = _find(url, key)
-    found = tickets.read(file)
-    limit = remote.settings.batch_limit
-    created: list[dict[str, Any]] = []
-    with remote.open() as api:
-        for start in range(0, len(found), limit):
-            try:
-                created += api.create_tasks(found[start : start + limit])
-            except ApiError as error:
-                already = f" (tickets 1 to {start} were created before)" if start else ""
-                raise ApiError(f"{error}{already}") from error
-    if as_json:
-        _print_json(created)
-        return
-    rows = [[str(task["batchId"]), task["ticketNo"]] for task in created]
-    views.show(_console(), f"{len(created)} 个任务已创建", ("任务", "工单编号"), rows, 1)
-
-
 @main.command()
 @click.option("--batch", "batch_id", type=int, help="One task.")
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 100_000))
-@_remote
+@remote
 def tasks(batch_id: int | None, limit: int, url: str | None, key: str, as_json: bool) -> None:
     """List tasks, newest first."""
-    remote = _find(url, key)
+    remote = find(url, key)
     with remote.open() as api:
         found = api.tasks(limit=limit, batchId=batch_id)
     if as_json:
-        _print_json(found)
+        print_json(found)
         return
     rows = views.task_rows(found, remote.settings.timezone)
     views.show(_console(), "任务", views.TASK_HEADINGS, rows, views.TASK_HEADINGS.index("状态"))
@@ -160,30 +116,17 @@ def tasks(batch_id: int | None, limit: int, url: str | None, key: str, as_json: 
 @click.option("--telephone", help="Calls with one number.")
 @click.option("--type", "call_type", default="02", show_default=True, type=click.Choice(["01", "02", "03"]))
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 100_000))
-@_remote
+@remote
 def records(
     uuid: str | None, telephone: str | None, call_type: str, limit: int, url: str | None, key: str, as_json: bool
 ) -> None:
     """List call records, newest first."""
-    with _find(url, key).open() as api:
+    with find(url, key).open() as api:
         found = api.records(limit=limit, uuid=uuid, telephone=telephone, callType=call_type)
     if as_json:
-        _print_json(found)
+        print_json(found)
         return
     views.show(_console(), "通话记录", views.RECORD_HEADINGS, views.record_rows(found), 0)
-
-
-@main.command()
-@click.argument("batch_ids", nargs=-1, required=True, type=int, metavar="BATCH_ID...")
-@_remote
-def stop(batch_ids: tuple[int, ...], url: str | None, key: str, as_json: bool) -> None:
-    """Stop tasks: nothing of them is dialled any more, and live calls are hung up."""
-    with _find(url, key).open() as api:
-        api.stop_tasks(batch_ids)
-    if as_json:
-        _print_json({"stopped": list(batch_ids)})
-    else:
-        click.echo(f"{len(batch_ids)} 个任务已要求停止")
 
 
 @main.command()
@@ -199,7 +142,7 @@ def settings(as_json: bool) -> None:
     """Print every setting with its source; secrets are masked."""
     rows = describe(load())
     if as_json:
-        _print_json([dict(zip(("name", "value", "source", "about"), row, strict=True)) for row in rows])
+        print_json([dict(zip(("name", "value", "source", "about"), row, strict=True)) for row in rows])
         return
     console = _console()
     if not console.is_terminal:
@@ -228,22 +171,12 @@ def db_upgrade() -> None:
     click.echo(f"{place(settings.database_url)}: the schema is up to date")
 
 
-for _command in (keys, erase):
+for _command in (submit, stop, redial, pause, resume, do_not_call, keys, erase):
     main.add_command(_command)
-
-
-def _find(url: str | None, key: str) -> Remote:
-    house = load()
-    keys = house.api_keys
-    return Remote(house, url or f"http://{reachable(house.api_listen)}", key or (keys[0] if keys else ""))
 
 
 def _console() -> Console:
     return Console()
-
-
-def _print_json(document: Any) -> None:
-    click.echo(json.dumps(document, ensure_ascii=False, indent=2))
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ def demo(console: Console, *, as_json: bool) -> int:
         _empty(state_dir)
         drawn = plan.draw(environment, directory, stand_in_llm=True)
         with Files(state_dir / "logs") as files, _terminable():
-            results = asyncio.run(_run(drawn, files, told, tickets.read(TICKETS)))
+            results = asyncio.run(_run(drawn, files, told, tickets.read(TICKETS).tickets))
     seconds = time.monotonic() - began
     if as_json:
         console.out(json.dumps(_document(results, seconds), ensure_ascii=False, indent=2), highlight=False)

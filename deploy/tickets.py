@@ -9,6 +9,9 @@ import codecs
 import csv
 import io
 import json
+import re
+import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,70 +34,124 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "ticketType": ("类型", "工单类型", "业务类型", "tickettype", "type"),
     "ticketContent": ("内容", "工单内容", "正文", "说明", "ticketcontent", "content", "text"),
 }
+SCHEDULE: dict[str, tuple[str, ...]] = {
+    "priority": ("优先级", "优先", "priority"),
+    "notBefore": ("最早拨打时间", "不早于", "预约时间", "notbefore"),
+    "expiresAt": ("过期时间", "有效期至", "截止时间", "失效时间", "expiresat", "expires"),
+    "timezone": ("时区", "timezone", "zone"),
+}
+"""What a ticket may have beside; an empty cell counts as none."""
+STDIN = Path("-")
 MAX_BYTES = 64 << 20
 """Twice what the API takes in one request; a larger file is no list of tickets."""
-_COLUMN_OF = {name: field for field, names in FIELDS.items() for name in names}
+_COLUMN_OF = {name: field for field, names in (FIELDS | SCHEDULE).items() for name in names}
+_WHOLE = re.compile(r"[+-]?[0-9]{1,6}")
+_MOMENT = re.compile(r"(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})[ T]+(\d{1,2}):(\d{2})(?::(\d{2}))?")
 
 
 class TicketFileError(Exception):
     """The file cannot be read as tickets; the message says where and why."""
 
 
-def read(path: Path) -> list[dict[str, Any]]:
-    """The tickets in a file, in its order. Raises TicketFileError, OSError."""
-    size = path.stat().st_size
-    if size > MAX_BYTES:
-        raise TicketFileError(f"{path}: expected at most {MAX_BYTES >> 20} MiB of tickets, got {size >> 20} MiB")
-    text = _text(path)
-    tickets = _from_json(path, text) if _looks_like_json(path, text) else _from_csv(path, text)
-    if not tickets:
-        raise TicketFileError(f"{path}: no ticket in it")
-    return tickets
+@dataclass(frozen=True)
+class Batch:
+    """The tickets of a file in its order; ``places``: where each one stands; ``passed_over``: headings that say nothing to us."""
+
+    tickets: list[dict[str, Any]]
+    places: list[str]
+    passed_over: tuple[str, ...] = ()
 
 
-def _text(path: Path) -> str:
-    """Excel writes UTF-8 with a mark, UTF-16 with a mark, or, in China, GBK without one."""
-    body = path.read_bytes()
+def read(path: Path) -> Batch:
+    """The tickets in a file, or in standard input if ``path`` is ``-``. Raises TicketFileError, OSError."""
+    name, text = _name(path), read_text(path)
+    batch = _from_json(name, text) if _looks_like_json(path, text) else _from_csv(name, text)
+    if not batch.tickets:
+        raise TicketFileError(f"{name}: no ticket in it")
+    return batch
+
+
+def read_text(path: Path) -> str:
+    """A file's text, or that of standard input. Raises TicketFileError, OSError.
+
+    Excel writes UTF-8 with a mark, UTF-16 with a mark, or, in China, GBK without one.
+    """
+    body = _bytes(path)
     encodings = ["utf-16"] if body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else ["utf-8-sig", "gb18030"]
     for encoding in encodings:
         try:
             return body.decode(encoding)
         except UnicodeDecodeError:
             continue
-    raise TicketFileError(f"{path}: expected text in UTF-8 or GBK")
+    raise TicketFileError(f"{_name(path)}: expected text in UTF-8 or GBK")
+
+
+def _name(path: Path) -> str:
+    return "标准输入" if path == STDIN else str(path)
+
+
+def _bytes(path: Path) -> bytes:
+    if path == STDIN:
+        body = sys.stdin.buffer.read(MAX_BYTES + 1)
+    else:
+        with path.open("rb") as file:
+            body = file.read(MAX_BYTES + 1)
+    if len(body) > MAX_BYTES:
+        raise TicketFileError(f"{_name(path)}: expected at most {MAX_BYTES >> 20} MiB")
+    return body
 
 
 def _looks_like_json(path: Path, text: str) -> bool:
     return path.suffix.lower() == ".json" or text.lstrip()[:1] in ("[", "{")
 
 
-def _from_json(path: Path, text: str) -> list[dict[str, Any]]:
+def _from_json(name: str, text: str) -> Batch:
     try:
         document = json.loads(text)
     except json.JSONDecodeError as error:
-        raise TicketFileError(f"{path}, line {error.lineno}: not JSON: {error.msg}") from error
+        raise TicketFileError(f"{name}, line {error.lineno}: not JSON: {error.msg}") from error
     items = document if isinstance(document, list) else [document]
     for number, item in enumerate(items, 1):
         if not isinstance(item, dict):
-            raise TicketFileError(f"{path}: expected ticket objects, number {number} is {type(item).__name__}")
-    return items
+            raise TicketFileError(f"{name}: expected ticket objects, number {number} is {type(item).__name__}")
+    known = {*FIELDS, *SCHEDULE}
+    strange = dict.fromkeys(key for item in items for key in item if key not in known)
+    return Batch(items, [f"{name} 第 {number} 条" for number in range(1, len(items) + 1)], tuple(strange))
 
 
-def _from_csv(path: Path, text: str) -> list[dict[str, Any]]:
+def _from_csv(name: str, text: str) -> Batch:
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text), strict=True)
+    tickets, places, first = [], [], 1
     try:
         header = next((row for row in rows if any(cell.strip() for cell in row)), [])
-        columns = _columns(path, header)
-        tickets = []
+        columns = _columns(name, header)
+        first = rows.line_num + 1
         for row in rows:
+            line, first = first, rows.line_num + 1
             if not any(cell.strip() for cell in row):
                 continue
             if len(row) > len(header):
-                raise TicketFileError(f"{path}, line {rows.line_num}: {len(row)} cells under {len(header)} headings")
-            tickets.append({field: row[place].strip() for place, field in columns.items() if place < len(row)})
+                raise TicketFileError(f"{name}, line {line}: {len(row)} cells under {len(header)} headings")
+            cells = {field: row[place].strip() for place, field in columns.items() if place < len(row)}
+            tickets.append(_ticket(cells))
+            places.append(f"{name} 第 {line} 行")
     except csv.Error as error:
-        raise TicketFileError(f"{path}, line {rows.line_num}: not CSV: {error}") from error
-    return tickets
+        raise TicketFileError(f"{name}, line {rows.line_num}: not CSV: {error}") from error
+    strange = (heading.strip() for place, heading in enumerate(header) if place not in columns and heading.strip())
+    return Batch(tickets, places, tuple(strange))
+
+
+def _ticket(cells: dict[str, str]) -> dict[str, Any]:
+    """A row as the API takes it: priority is a number, and moments are written as ISO 8601 has them and Excel has not."""
+    ticket: dict[str, Any] = {name: text for name, text in cells.items() if text or name not in SCHEDULE}
+    if _WHOLE.fullmatch(ticket.get("priority", "")):
+        ticket["priority"] = int(ticket["priority"])
+    for name in ("notBefore", "expiresAt"):
+        match = _MOMENT.fullmatch(ticket.get(name, ""))
+        if match:
+            year, month, day, hour, minute, second = match.groups(default="00")
+            ticket[name] = f"{year}-{month:0>2}-{day:0>2} {hour:0>2}:{minute}:{second}"
+    return ticket
 
 
 def _delimiter(text: str) -> str:
@@ -103,17 +160,17 @@ def _delimiter(text: str) -> str:
     return max(",;\t", key=header.count)
 
 
-def _columns(path: Path, header: list[str]) -> dict[int, str]:
-    """Column -> field. Headings that mean nothing to us are passed over; every field must have one, once."""
+def _columns(name: str, header: list[str]) -> dict[int, str]:
+    """Column -> field. Every field must have one, once; a schedule's may."""
     columns: dict[int, str] = {}
     for place, heading in enumerate(header):
         field = _COLUMN_OF.get("".join(heading.lower().split()).replace("_", "").replace("-", ""))
         if field is None:
             continue
         if field in columns.values():
-            raise TicketFileError(f"{path}: two columns for {field}, the second is {heading!r}")
+            raise TicketFileError(f"{name}: two columns for {field}, the second is {heading!r}")
         columns[place] = field
     missing = [f"{field} ({names[0]})" for field, names in FIELDS.items() if field not in columns.values()]
     if missing:
-        raise TicketFileError(f"{path}: no column for {', '.join(missing)}; its header reads {', '.join(header)!r}")
+        raise TicketFileError(f"{name}: no column for {', '.join(missing)}; its header reads {', '.join(header)!r}")
     return columns

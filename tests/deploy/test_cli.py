@@ -3,51 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
-from werkzeug.serving import make_server
 
-from api.app import create_app
-from deploy.cli import main
-from shared.database import upgrade
-from shared.settings import load
-from tests.api.servers import serving
+from deploy.remote import find
+from tests.deploy.conftest import Waihu
 
 TICKETS = "工单编号,电话,姓名,类型,内容\nT1,13912345678,张三,活动通知1,周六上午九点\nT2,13912345679,李四,活动通知2,周日下午两点\n"
-Waihu = Callable[..., Result]
-
-
-class SilentBell:
-    """A doorbell that nobody hears: no broker is there."""
-
-    def ring(self, name: str, *args: object) -> bool:
-        return False
-
-
-@pytest.fixture
-def waihu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Waihu:
-    """Runs the command in a directory and with settings of its own."""
-    for name in [name for name in os.environ if name.startswith("WAIHU_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.chdir(tmp_path)
-    return lambda *args: CliRunner().invoke(main, list(args))
-
-
-@pytest.fixture
-def api(tmp_path: Path, waihu: Waihu, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The API itself, on a database of its own; the command finds it by its settings."""
-    settings = load({"WAIHU_API_KEYS": "the-key"}, tmp_path)
-    settings.state_dir.mkdir()
-    upgrade(settings.database_url)
-    app = create_app(settings, doorbell=SilentBell())
-    with serving(make_server("127.0.0.1", 0, app, threaded=True)) as port:
-        monkeypatch.setenv("WAIHU_API_LISTEN", f"127.0.0.1:{port}")
-        monkeypatch.setenv("WAIHU_API_KEYS", "the-key")
-        yield
 
 
 @pytest.mark.usefixtures("api")
@@ -58,7 +21,11 @@ def test_tickets_are_submitted_listed_and_stopped(waihu: Waihu, tmp_path: Path) 
     first = str(created[0]["batchId"])
     listed = json.loads(waihu("tasks", "--json").stdout)
     assert [(task["ticketNo"], task["status"]) for task in listed] == [("T2", "待拨打"), ("T1", "待拨打")]
-    assert json.loads(waihu("stop", first, "--json").stdout) == {"stopped": [int(first)]}
+    assert json.loads(waihu("stop", first, "--json").stdout) == {
+        "stopped": [int(first)],
+        "unknown": [],
+        "results": {first: "已停止"},
+    }
     assert json.loads(waihu("tasks", "--batch", first, "--json").stdout)[0]["status"] == "已停止"
     assert json.loads(waihu("records", "--json").stdout) == []
 
@@ -79,7 +46,8 @@ def test_a_refused_file_creates_nothing_and_says_why(waihu: Waihu, tmp_path: Pat
     (tmp_path / "tickets.csv").write_text(TICKETS.replace("13912345679", "hello"), encoding="utf-8")
     result = waihu("submit", "tickets.csv")
     assert result.exit_code == 1
-    assert "405" in result.stderr
+    assert "tickets.csv 第 3 行 phone（****o）：不是有效的号码" in result.stderr
+    assert "hello" not in result.stderr
     assert json.loads(waihu("tasks", "--json").stdout) == []
 
 
@@ -105,6 +73,28 @@ def test_an_api_that_does_not_run_is_told_with_the_fix(waihu: Waihu) -> None:
     result = waihu("tasks", "--api", "http://127.0.0.1:9")
     assert result.exit_code == 1
     assert "waihu up" in result.stderr
+    assert "given by --api" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "written", "said"),
+    [
+        ({}, "127.0.0.1:9", "http://127.0.0.1:9 (ConnectError)"),
+        ({}, "127.0.0.1:9", "from {var}/endpoints.json, which `waihu up` wrote"),
+        ({"WAIHU_API_LISTEN": "127.0.0.1:9"}, None, "WAIHU_API_LISTEN, environment"),
+    ],
+)
+def test_whoever_gets_no_answer_is_told_where_the_address_was_taken_from(
+    waihu: Waihu, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: dict[str, str], written: str | None, said: str
+) -> None:
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    if written:
+        (tmp_path / "var").mkdir()
+        (tmp_path / "var" / "endpoints.json").write_text(json.dumps({"api_listen": written}))
+    result = waihu("tasks")
+    assert result.exit_code == 1
+    assert said.format(var=tmp_path / "var") in result.stderr
 
 
 def test_a_wrong_setting_is_one_line_and_no_traceback(waihu: Waihu, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,3 +121,13 @@ def test_the_schema_is_upgraded(waihu: Waihu, tmp_path: Path) -> None:
     assert waihu("db", "upgrade").stdout == f"SQLite {tmp_path}/var/waihu.db: the schema is up to date\n"
     assert (tmp_path / "var" / "waihu.db").exists()
     assert waihu("db", "upgrade").exit_code == 0
+
+
+def test_a_default_address_is_told_with_the_ways_to_the_right_one(tmp_path: Path) -> None:
+    """Not by a request: somebody may listen on the documented port of this machine."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path)
+        patch.delenv("WAIHU_API_LISTEN", raising=False)
+        origin = find(None, "").origin
+    assert str(tmp_path / "var" / "endpoints.json") in origin
+    assert "WAIHU_STATE_DIR" in origin

@@ -50,7 +50,7 @@ def test_every_run_begins_with_nothing(tmp_path: Path) -> None:
 
 
 def test_there_are_twenty_tickets_and_among_them_every_manner(tmp_path: Path) -> None:
-    batch = tickets.read(TICKETS)
+    batch = tickets.read(TICKETS).tickets
     manners = {Directory().find(ticket["phone"])[0] for ticket in batch}
     assert len(batch) == 20
     assert len(manners) == 19

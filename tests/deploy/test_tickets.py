@@ -44,23 +44,60 @@ def file(directory: Path, content: str | bytes, name: str = "tickets.csv") -> Pa
     ],
 )
 def test_csv_is_read_whatever_its_encoding_marks_and_header(tmp_path: Path, content: bytes) -> None:
-    assert tickets.read(file(tmp_path, content)) == [ONE]
+    assert tickets.read(file(tmp_path, content)).tickets == [ONE]
 
 
-def test_columns_may_come_in_any_order_and_others_are_passed_over(tmp_path: Path) -> None:
-    content = "内容,备注,电话,姓名,类型,工单编号\n周六，上午九点,x,13912345678,张三,活动通知1,T1\n"
-    assert tickets.read(file(tmp_path, content)) == [ONE]
+def test_columns_may_come_in_any_order_and_others_are_passed_over_and_named(tmp_path: Path) -> None:
+    content = "内容,备注,电话,姓名,类型,工单编号,\n周六，上午九点,x,13912345678,张三,活动通知1,T1,\n"
+    batch = tickets.read(file(tmp_path, content))
+    assert (batch.tickets, batch.passed_over) == ([ONE], ("备注",))
+    batch = tickets.read(file(tmp_path, json.dumps([ONE, {**ONE, "note": 1}]), "tickets.json"))
+    assert (len(batch.tickets), batch.passed_over) == (2, ("note",))
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "优先级,最早拨打时间,过期时间,时区",
+        "priority,notBefore,expiresAt,timezone",
+        "Priority,not_before,Expires-At,Zone",
+    ],
+)
+def test_a_schedule_has_columns_of_its_own(tmp_path: Path, header: str) -> None:
+    content = f"{header},工单编号,电话,姓名,类型,内容\n" + "".join(
+        f"{cells},T1,13912345678,张三,活动通知1,x\n"
+        for cells in ("5,2026/1/5 9:30,2026-01-06T10:00:00+08:00,Asia/Urumqi", ",,,", "high,soon,,")
+    )
+    found = tickets.read(file(tmp_path, content)).tickets
+    assert [{name: ticket[name] for name in tickets.SCHEDULE if name in ticket} for ticket in found] == [
+        {
+            "priority": 5,
+            "notBefore": "2026-01-05 09:30:00",
+            "expiresAt": "2026-01-06T10:00:00+08:00",
+            "timezone": "Asia/Urumqi",
+        },
+        {},
+        {"priority": "high", "notBefore": "soon"},
+    ]
+
+
+def test_every_ticket_is_placed_by_the_line_it_begins_in(tmp_path: Path) -> None:
+    rows = ['T1,13912345678,张三,活动通知1,"a\nb"', "", "T2,13912345679,李四,活动通知1,x"]
+    path = file(tmp_path, "\n".join(["工单编号,电话,姓名,类型,内容", *rows]))
+    assert tickets.read(path).places == [f"{path} 第 2 行", f"{path} 第 5 行"]
+    path = file(tmp_path, json.dumps([ONE, ONE]), "x.json")
+    assert tickets.read(path).places == [f"{path} 第 1 条", f"{path} 第 2 条"]
 
 
 def test_a_content_of_several_lines_stays_one_ticket(tmp_path: Path) -> None:
     content = CHINESE.replace("周六，上午九点", '周六，\n上午九点 ""整""')
-    assert tickets.read(file(tmp_path, content))[0]["ticketContent"] == '周六，\n上午九点 "整"'
+    assert tickets.read(file(tmp_path, content)).tickets[0]["ticketContent"] == '周六，\n上午九点 "整"'
 
 
 @pytest.mark.parametrize("document", [[ONE], ONE])
 @pytest.mark.parametrize("name", ["tickets.json", "tickets.txt"])
 def test_json_is_an_array_or_one_object(tmp_path: Path, document: object, name: str) -> None:
-    assert tickets.read(file(tmp_path, json.dumps(document), name)) == [ONE]
+    assert tickets.read(file(tmp_path, json.dumps(document), name)).tickets == [ONE]
 
 
 @pytest.mark.parametrize(
@@ -85,4 +122,4 @@ def test_what_cannot_be_read_is_said_with_its_place(tmp_path: Path, content: str
 
 def test_the_examples_are_the_same_in_both_forms() -> None:
     examples = Path(__file__).parents[2] / "docs" / "examples"
-    assert tickets.read(examples / "tickets.csv") == tickets.read(examples / "tickets.json")
+    assert tickets.read(examples / "tickets.csv").tickets == tickets.read(examples / "tickets.json").tickets
