@@ -51,6 +51,8 @@ RECONNECT_MS = 15_000
 socket that was cut is back within seconds."""
 FINISH_WINDOW_MS = 600_000
 """How long after a call ended its record is looked after; media has written its last line long before."""
+SECOND_LOOK_MS = 120_000
+"""How long after a call ended a record without a recording is looked at: media has written all of it, or never will."""
 FINISH_AGAIN_MS = 60_000
 """Between two rings for one record."""
 KEY_AGE_MS = 24 * 3_600_000
@@ -216,10 +218,15 @@ def _outcome(last: Row[*tuple[Any, ...]] | None) -> Outcome:
 
 
 def lost_records(house: House) -> None:
-    """Answered calls that ended lately and whose record was not finished, or without a word from media."""
+    """Answered calls that ended lately and whose record was not finished, or without a word from media.
+
+    A record without a recording is looked at once more: a short call's end is written before its sound, and the word that
+    media was done with both may have been lost.
+    """
     now = house.clock.now_ms()
     longest = house.policies.default.ring_timeout_ms + house.policies.default.max_call_ms + FINISH_WINDOW_MS
-    unfinished = calls.c.dialogue.is_(None) | calls.c.media_ended_at.is_(None)
+    silent = and_(calls.c.wav_file == "", calls.c.ended_at >= now - SECOND_LOOK_MS)
+    unfinished = calls.c.dialogue.is_(None) | calls.c.media_ended_at.is_(None) | silent
     with house.read() as connection:
         uuids = connection.execute(
             select(calls.c.uuid)

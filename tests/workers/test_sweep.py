@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
+import wave
 from collections.abc import Callable
 
 import pytest
 from sqlalchemy import insert, select
 
-from shared import bus
+from shared import bus, recordings
 from shared.database import reading, writing
 from shared.doorbell import APPLY_EVENTS, DISPATCH, FINISH_CALL
 from shared.errors import OutcomeUnknown
@@ -17,6 +18,7 @@ from tests.workers.test_events import dialled, tell
 from tests.workers.twins import Office, cdr
 from workers.dial import dial
 from workers.dispatch import dispatch
+from workers.record import finish_call
 from workers.room import LEASES_KEY, RoomShut
 from workers.sweep import KEY_AGE_MS, sweep
 
@@ -201,6 +203,32 @@ def test_a_record_that_nobody_finished_is_rung_for_but_not_all_the_time(office: 
     office.house.redis.delete(f"waihu:rung:finish:{uuid}")
     rest(office, 5)
     assert office.bell.take(FINISH_CALL) == [uuid]
+
+
+def test_a_record_without_a_recording_is_looked_at_once_more(office: Office) -> None:
+    """The end of a short call was read before its sound was written, and media's last word was lost."""
+    uuid = dialled(office)
+    tell(office, uuid, "firstAnswer")
+    lines: list[recordings.Line] = [recordings.Begin(at=office.now, call_id=f"call-{uuid}", part=1)]
+    lines.append(recordings.End(at=office.now, reason="hangup", initiator="callee"))
+    root = office.settings.recordings_dir
+    stem = recordings.stem(uuid, office.call(uuid).created_at, office.settings.timezone)
+    path = recordings.part(root, stem, 1, "jsonl")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"".join(map(recordings.encode_line, lines)))
+    finish_call(office.house, uuid)
+    tell(office, uuid, "cdr", pay_load=cdr(1, 2_000))
+    assert (office.call(uuid).wav_file, office.call(uuid).closed_at) == ("", office.now)
+    with wave.open(str(recordings.part(root, stem, 1, "wav")), "wb") as sound:
+        sound.setparams((2, 2, 8000, 0, "NONE", ""))
+        sound.writeframes(bytes(4 * 800))
+    office.bell.take(FINISH_CALL)
+    rest(office, 30)
+    assert office.bell.take(FINISH_CALL) == [uuid]
+    finish_call(office.house, uuid)
+    assert office.call(uuid).wav_file == f"{stem}.wav"
+    rest(office, 120)
+    assert office.bell.take(FINISH_CALL) == []
 
 
 def test_waiting_tasks_expire_and_stop_whether_or_not_there_is_room(open_office: Callable[..., Office]) -> None:
