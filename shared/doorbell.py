@@ -12,6 +12,9 @@ from typing import Any
 from celery import Celery
 from kombu import Queue
 from kombu.exceptions import OperationalError
+from kombu.transport import TRANSPORT_ALIASES
+from kombu.transport.redis import Transport
+from redis.exceptions import OutOfMemoryError
 
 DISPATCH = "waihu.dispatch"
 DIAL = "waihu.dial"
@@ -44,6 +47,19 @@ _PROMPT = {"max_retries": 0, "interval_start": 0, "socket_timeout": 2.0}
 """Who rings does not wait for a broker that is away: kombu by itself would go on connecting for 6 s."""
 
 log = logging.getLogger(__name__)
+
+
+class Broker(Transport):
+    """Redis, of which being full is an outage as being away is: a worker connects anew until there is room again.
+
+    To Celery a write that is refused with an OOM error is a failure of its own, which ends the worker.
+    """
+
+    connection_errors = (*Transport.connection_errors, OutOfMemoryError)
+
+
+# By the scheme of the URL: the setting broker_transport is passed over for a socket's (redis+socket://).
+TRANSPORT_ALIASES["redis"] = f"{__name__}:{Broker.__name__}"
 
 
 def configure(app: Celery, redis_url: str) -> None:

@@ -107,3 +107,13 @@ def test_a_broker_that_went_away_and_came_back_is_rung_again(broker: str) -> Non
     assert bell.ring(DISPATCH)
     bell.close()
     assert len(received(broker, "dispatch")) == 1
+
+
+@pytest.mark.parametrize("url", ["redis://127.0.0.1:1/0", "unix:///nowhere/redis.sock"])
+def test_a_worker_takes_a_full_broker_for_one_that_is_away(url: str) -> None:
+    """Celery connects anew after these errors; any other ends the worker."""
+    app = Celery("worker", set_as_current=False)
+    doorbell.configure(app, url)
+    with app.connection_for_read() as connection:
+        assert redis.exceptions.OutOfMemoryError in connection.connection_errors
+    app.close()
