@@ -45,7 +45,8 @@ def redis_outage(house: House, seed: int, away: float = AWAY) -> Struck:
         while time.monotonic() < until:
             batch += house.submit([luck.choice(PEOPLE)], within=10)
             time.sleep(1.5)
-    house.revive()  # Celery ends a worker whose broker refuses what it writes; a supervisor starts it again
+    ended = [role for role, process in house.processes.items() if process.poll() is not None]
+    house.revive()
     batch += house.submit([luck.choice(PEOPLE) for _ in range(4)])
     blows: tuple[Callable[[], object], ...] = (
         house.redis.flushall,
@@ -64,6 +65,7 @@ def redis_outage(house: House, seed: int, away: float = AWAY) -> Struck:
     wait_for(house.redis_answers, 30, "Redis does not answer")
     struck = Struck(f"Redis: full, FLUSHALL, SIGKILL, away for {away:g} s", batch, len(blows) + 1)
     struck.broken += [] if refused[0] else ["the broker was never full"]
+    struck.broken += [f"a full broker has ended {ended}"] if ended else []
     return struck
 
 

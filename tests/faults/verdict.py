@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ from workers import wav
 from workers.record import read_parts
 from workers.room import LEASES_KEY
 
+NUMBER_DIGITS = 11
+_DIGITS = re.compile(rf"\d{{{NUMBER_DIGITS},}}", re.ASCII)
 CLOSED_WITHIN = 120.0
 """From the last final task to the last closed record and lease: a record closes 30 s after its call, and a sweep comes by."""
 
@@ -181,11 +184,18 @@ def frames(path: Path) -> int:
 
 def read_logs(house: House, batch: Batch, verdict: Verdict) -> None:
     """No full number, no secret, no word of a ticket in what any of our processes wrote (the sandbox is not ours)."""
-    forbidden = [*batch.ids, KEY, SECRET, "会员日", "张三"]
+    forbidden = [KEY, SECRET, "会员日", "张三"]
     forbidden += [json.dumps(word)[1:-1] for word in ("会员日", "张三")]
     for path in house.logs.glob("*.log"):
         if path.stem in ("sandbox", "redis"):
             continue
         said = path.read_text(encoding="utf-8", errors="replace")
-        if found := [index for index, word in enumerate(forbidden) if word in said]:
-            verdict.broken.append(f"{path.name} holds {len(found)} words that no log may hold")
+        found = sum(word in said for word in forbidden) + len(_numbers(said) & batch.ids.keys())
+        if found:
+            verdict.broken.append(f"{path.name} holds {found} words that no log may hold")
+
+
+def _numbers(said: str) -> set[str]:
+    """Whatever in a text may be a phone number of these attacks, also within more digits."""
+    runs = set(_DIGITS.findall(said))
+    return {run[at : at + NUMBER_DIGITS] for run in runs for at in range(len(run) - NUMBER_DIGITS + 1)}
