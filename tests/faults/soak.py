@@ -158,7 +158,7 @@ class Soak:
         middle = min(peace, key=lambda one: abs(one[0] - (warm[0] + last[0]) / 2))
         right = True
         print(
-            f"\\n| memory, MiB | at {warm[0]:.0f} s | at {middle[0]:.0f} s | at {last[0]:.0f} s | |\\n|---|---|---|---|---|"
+            f"\n| memory, MiB | at {warm[0]:.0f} s | at {middle[0]:.0f} s | at {last[0]:.0f} s | |\n|---|---|---|---|---|"
         )
         for role in sorted(warm[1]):
             if not warm[1][role][0] == middle[1].get(role, (0, 0))[0] == last[1].get(role, (0, 0))[0]:
