@@ -57,7 +57,9 @@ class TaskDetailSchema(TaskSchema):
     priority = integer("优先级，越大越先拨打")
     expiresAt = text("此后不再拨打，ISO 8601", allow_none=True)
     timezone = text("客户所在时区的 IANA 名；未给为 null，按 WAIHU_TIMEZONE", allow_none=True)
-    heldBy = text("为何推迟到 dueAt：window、frequency 或 paused；没有推迟为 null", allow_none=True)
+    heldBy = text(
+        "为何推迟到 dueAt：window、frequency 或 paused；因禁拨名单而停止为 do_not_call；否则为 null", allow_none=True
+    )
     stopRequestedAt = text("要求停止的时间", allow_none=True)
     finalAt = text("结束时间", allow_none=True)
     attempts = integer("已用的拨打次数")

@@ -18,6 +18,7 @@ from api.routes import Route
 from api.task_list import LAST_PAGE, LONGEST_PAGE
 from shared import audit
 from shared.database import reading
+from shared.gate_config import DO_NOT_CALL
 from shared.lifecycle import WAITING_TASKS
 from shared.moments import iso
 from shared.rows import record_row, task_row
@@ -109,7 +110,7 @@ def _task(row: RowMapping, at: House) -> dict[str, Any]:
         "priority": row["priority"],
         "expiresAt": iso(row["expires_at"], zone),
         "timezone": row["zone"],
-        "heldBy": row["held_by"] if row["state"] in WAITING_TASKS else None,
+        "heldBy": row["held_by"] if row["state"] in WAITING_TASKS or row["held_by"] == DO_NOT_CALL else None,
         "stopRequestedAt": iso(row["stop_requested_at"], zone),
         "finalAt": iso(row["final_at"], zone),
         "attempts": row["attempts"],

@@ -20,6 +20,10 @@ from shared.window import NEVER, CallingHours, Week, parse_holidays, parse_windo
 T = TypeVar("T")
 
 
+DO_NOT_CALL = "do_not_call"
+"""The gate that ends a task; the others put it off. It stands in ``held_by`` of a task that no person stopped."""
+
+
 @dataclass(frozen=True)
 class GateConfig:
     """``problems``: what could not be read, each naming its setting. With one, nobody is called."""

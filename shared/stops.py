@@ -7,6 +7,7 @@ from sqlalchemy import (
     Boolean,
     ColumnElement,
     Connection,
+    String,
     bindparam,
     case,
     func,
@@ -26,8 +27,10 @@ _open = _columns.state.not_in(sorted(FINAL_TASKS))
 _now = bindparam("now", type_=BigInteger)
 
 
-def stop_tasks(connection: Connection, chosen: ColumnElement[bool], now: int) -> list[int]:
+def stop_tasks(connection: Connection, chosen: ColumnElement[bool], now: int, by: str | None = None) -> list[int]:
     """Stores that the ``chosen`` tasks are to stop; returns those that may have a live call, which workers must end.
+
+    ``by``: the gate that stops them; None: a person.
 
     Once this is committed, no call of theirs begins: a waiting task is stopped for good, and dialling a queued one asks
     for ``stop_requested_at`` in the statement that makes it "dialing". Final tasks are passed over.
@@ -37,13 +40,15 @@ def stop_tasks(connection: Connection, chosen: ColumnElement[bool], now: int) ->
     rows = connection.execute(found).all()
     if not rows:
         return []
-    connection.execute(_STOP.where(_columns.batch_id.in_([row.batch_id for row in rows])), {"now": now})
+    these = _columns.batch_id.in_([row.batch_id for row in rows])
+    connection.execute(_STOP.where(these), {"now": now, "by": by})
     record_final(connection, [row.batch_id for row in rows if row.state in WAITING_TASKS], now)
     return [row.batch_id for row in rows if row.state not in WAITING_TASKS]
 
 
 _STOP = update(tasks).values(
     stop_requested_at=func.coalesce(_columns.stop_requested_at, _now),
+    held_by=case((_columns.stop_requested_at.is_(None), bindparam("by", type_=String)), else_=_columns.held_by),
     state=case((_waiting, str(TaskState.STOPPED)), else_=str(TaskState.STOPPING)),
     state_at=case((_columns.state == str(TaskState.STOPPING), _columns.state_at), else_=_now),
     connected=case((_waiting, literal(False, Boolean)), else_=_columns.connected),

@@ -14,6 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from shared import numbers as phone_numbers
 from shared.database import is_postgresql
+from shared.gate_config import DO_NOT_CALL
 from shared.lifecycle import TaskState
 from shared.schema import do_not_call, tasks
 from shared.stops import stop_tasks
@@ -101,4 +102,4 @@ def line_of(number: ColumnElement[str]) -> ColumnElement[str]:
 
 def _stop(connection: Connection, numbers: Sequence[str], now: int, spare: int | None) -> list[int]:
     mine = tasks.c.number.in_(numbers) & (tasks.c.state != str(TaskState.IN_CALL))
-    return stop_tasks(connection, mine if spare is None else mine & (tasks.c.batch_id != spare), now)
+    return stop_tasks(connection, mine if spare is None else mine & (tasks.c.batch_id != spare), now, DO_NOT_CALL)

@@ -34,7 +34,7 @@ from workers.breaker import Outcome
 from workers.candidates import first_look, last_look
 from workers.effects import carry_out, ring_dispatch
 from workers.gates import Closed, Remedy
-from workers.holds import hold_tasks
+from workers.holds import hold_tasks, note_what_stopped
 from workers.house import House
 from workers.room import NoLease, NoTurn, RoomShut
 from workers.store import Change, Held, Overtaken
@@ -242,6 +242,7 @@ def call_off(house: House, uuid: str, closed: Closed) -> None:
             store.save_task(connection, task, expired(task, now), now)
         elif closed.remedy is Remedy.STOP:
             store.save_task(connection, task, stopped(task, now), now)
+            note_what_stopped(connection, task.batch_id, closed.gate)
         elif closed.until is not None and task.state in WAITING_TASKS:
             hold_tasks(connection, [(task.batch_id, closed.gate, closed.until)])
         return change

@@ -26,11 +26,12 @@ from sqlalchemy.dialects import postgresql, sqlite
 from shared.breaker import Standing
 from shared.database import is_postgresql
 from shared.doorbell import DIAL, DISPATCH
+from shared.gate_config import DO_NOT_CALL
 from shared.lifecycle import QUEUED_WAIT_MS, UNPLACED_WAIT_MS, CallState, Task, TaskState, expired, stopped
 from shared.schema import calls, tasks
 from workers import callers, store
 from workers.candidates import PAUSED, SUPPRESSED, claimed
-from workers.gates import DO_NOT_CALL, Closed, Remedy
+from workers.gates import Closed, Remedy
 from workers.holds import hold_tasks, hold_type, hold_zone, release_resumed, stop_suppressed
 from workers.house import House
 from workers.leases import rebuild_room

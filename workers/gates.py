@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from shared.frequency import Cap, free_at
-from shared.gate_config import GateConfig
+from shared.gate_config import DO_NOT_CALL, GateConfig
 from shared.settings import Settings
 from shared.window import DAY_MS, CallingHours
 
 log = logging.getLogger(__name__)
 
-DO_NOT_CALL, WINDOW, FREQUENCY, PAUSED = "do_not_call", "window", "frequency", "paused"
+WINDOW, FREQUENCY, PAUSED = "window", "frequency", "paused"
 
 
 class Remedy(enum.Enum):

@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, select, true, update
 
+from shared.gate_config import DO_NOT_CALL
 from shared.schema import pauses, tasks
 from shared.settings import Settings
 from shared.stops import stop_tasks
@@ -111,12 +112,18 @@ def hold_tasks(connection: Connection, waits: Sequence[tuple[int, str, int]]) ->
         )
 
 
+def note_what_stopped(connection: Connection, batch_id: int, gate: str) -> None:
+    """Keeps with a task, which the caller has locked, that no person stopped it."""
+    if gate == DO_NOT_CALL:
+        connection.execute(update(tasks).where(tasks.c.batch_id == batch_id).values(held_by=gate))
+
+
 def stop_suppressed(connection: Connection, now: int, country: str) -> int:
     """Ends due tasks whose numbers are on the do-not-call list as stopped; returns how many."""
     due = select(tasks.c.batch_id).where(store.WAITING, tasks.c.due_at <= now, is_suppressed(tasks.c.number))
     ids = list(connection.execute(store.hold_tasks(due.limit(MOST_STOPPED)), {"country": country}).scalars())
     if ids:
-        stop_tasks(connection, tasks.c.batch_id.in_(ids), now)
+        stop_tasks(connection, tasks.c.batch_id.in_(ids), now, DO_NOT_CALL)
         log.info("tasks for numbers on the do-not-call list are stopped", extra={"tasks": len(ids)})
     return len(ids)
 

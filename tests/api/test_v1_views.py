@@ -59,11 +59,14 @@ def test_a_task_comes_with_its_calls(client: FlaskClient, talk: tuple[int, str])
     assert [(call["uuid"] == uuid, call["callId"]) for call in body["calls"]] == [(True, CALL_ID), (False, "")]
 
 
-@pytest.mark.parametrize(("state", "shown"), [("pending", "window"), ("stopped", None)])
-def test_a_task_that_waits_says_which_gate_put_it_off(
-    client: FlaskClient, add_task: Any, state: str, shown: str | None
+@pytest.mark.parametrize(
+    ("state", "gate", "shown"),
+    [("pending", "window", "window"), ("expired", "window", None), ("stopped", "do_not_call", "do_not_call")],
+)
+def test_a_task_says_which_gate_put_it_off_or_stopped_it(
+    client: FlaskClient, add_task: Any, state: str, gate: str, shown: str | None
 ) -> None:
-    batch_id = add_task(ticket_no="T10", state=state, held_by="window")
+    batch_id = add_task(ticket_no="T10", state=state, held_by=gate)
     assert client.get(f"/api/v1/tasks/{batch_id}").json["heldBy"] == shown
 
 

@@ -70,6 +70,7 @@ def test_waiting_tasks_of_the_number_are_stopped_for_good(engine: Engine) -> Non
     for batch_id in (waiting, again):
         task = stored(engine, batch_id)
         assert (task.state, task.connected, task.final_at, task.due_at) == ("stopped", False, NOW + 5, None)
+        assert task.held_by == "do_not_call"
     assert stored(engine, others).state == "pending"
     with reading(engine) as connection:
         told = connection.execute(select(webhook_deliveries.c.batch_id)).scalars()

@@ -7,10 +7,13 @@ from collections.abc import Callable
 
 import msgspec
 import pytest
+from sqlalchemy import insert
 
 from shared import bus
+from shared.database import writing
 from shared.doorbell import DISPATCH
 from shared.errors import OutcomeUnknown, Refused, Unplaced
+from shared.schema import do_not_call
 from tests.workers.twins import CALLER, START_MS, Office, PhoneTwin
 from workers.dial import dial, dial_waiting
 from workers.dispatch import dispatch
@@ -413,3 +416,13 @@ def test_a_call_that_another_dials_already_is_not_taken_back_for_want_of_room(
     dial(other.house, uuid)
     assert office.phone.rings == {uuid: 1}
     assert (office.call(uuid).state, office.call(uuid).call_id) == ("ringing", "id")
+
+
+def test_a_task_that_the_list_stops_right_before_its_call_says_so(office: Office) -> None:
+    uuid = queued(office)
+    listed = {"number": "13800138000", "line": "+8613800138000", "source": "import", "created_at": 0}
+    with writing(office.house.engine) as connection:
+        connection.execute(insert(do_not_call), [listed])
+    dial(office.house, uuid)
+    task = office.task(office.call(uuid).batch_id)
+    assert (task.state, task.held_by, office.phone.requests) == ("stopped", "do_not_call", [])
