@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,9 @@ from deploy.submission import submit
 from deploy.supervisor import StartFailed
 from deploy.up import up as run_house
 from shared.database import upgrade
-from shared.errors import WaihuError
-from shared.settings import describe, load
+from shared.errors import SettingsError, WaihuError
+from shared.setting_rows import Row, describe
+from shared.settings import load
 
 EXPECTED = (
     WaihuError,
@@ -139,21 +141,29 @@ def doctor(as_json: bool) -> None:
 @main.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def settings(as_json: bool) -> None:
-    """Print every setting with its source; secrets are masked."""
-    rows = describe(load())
+    """Print every setting with its source, in words that .env takes; secrets are masked. Exit 1 if one is wrong."""
+    rows = describe()
     if as_json:
-        print_json([dict(zip(("name", "value", "source", "about"), row, strict=True)) for row in rows])
-        return
-    console = _console()
+        print_json([asdict(row) for row in rows])
+    else:
+        _print_settings(_console(), rows)
+    problems = [row.problem for row in rows if row.problem]
+    if problems:
+        raise SettingsError("settings are not right:\n  " + "\n  ".join(problems))
+
+
+def _print_settings(console: Console, rows: list[Row]) -> None:
     if not console.is_terminal:
-        for name, value, source, _ in rows:
-            click.echo(f"{name}={value}\t{source}")
+        for row in rows:
+            click.echo(f"{row.name}={row.value}\t{row.source}" + (f"\t{row.problem}" if row.problem else ""))
         return
     table = Table(title="Settings", title_justify="left")
     for heading in ("name", "value", "from", "what it is for"):
         table.add_column(heading, overflow="fold")
-    for name, value, source, about in rows:
-        table.add_row(Text(name), Text(value), Text(source, style="" if source == "default" else "cyan"), Text(about))
+    for row in rows:
+        about = Text(row.problem or row.about, style="red" if row.problem else "")
+        style = "" if row.source == "default" else "cyan"
+        table.add_row(Text(row.name), Text(row.value), Text(row.source, style=style), about)
     console.print(table)
 
 

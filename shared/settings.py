@@ -16,7 +16,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 from zoneinfo import ZoneInfo
 
 from dotenv import dotenv_values
@@ -176,6 +175,26 @@ def load(environment: Mapping[str, str] | None = None, directory: Path | None = 
     An empty value counts as not set, and hides one in ``.env``; only where "empty" is a value of its own it means "none".
     Raises SettingsError that names every unknown and malformed setting at once, with the nearest right name.
     """
+    settings, problems = read(environment, directory)
+    if problems:
+        raise SettingsError("settings are not right:\n  " + "\n  ".join(problem.message for problem in problems))
+    return settings
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is wrong with one variable. ``given``: what stands there, "" if it may not be shown."""
+
+    variable: str
+    given: str
+    message: str
+
+
+def read(environment: Mapping[str, str] | None = None, directory: Path | None = None) -> tuple[Settings, list[Problem]]:
+    """As ``load``, for whoever wants to see all of it: a malformed setting has its default, and a problem.
+
+    Raises SettingsError only if a file cannot be read.
+    """
     base = directory or Path.cwd()
     process = os.environ if environment is None else environment
     given = {name: (value, "environment") for name, value in process.items() if name.startswith(PREFIX)}
@@ -183,21 +202,19 @@ def load(environment: Mapping[str, str] | None = None, directory: Path | None = 
         if name.startswith(PREFIX):
             given.setdefault(name, (value or "", ".env"))
     known = {PREFIX + name.upper(): name for name in names()}
-    problems = [_unknown(name, known) for name in sorted(set(given) - set(known))]
+    problems = [Problem(name, "", _unknown(name, known)) for name in sorted(set(given) - set(known))]
     texts = {known[name]: value for name, value in given.items() if name in known and _counts(known[name], value[0])}
     state_dir = base / texts.get("state_dir", ("var", ""))[0]
     for name, value in _embedded(state_dir, texts).items():
         texts.setdefault(name, (value, "embedded"))
     parsed, sources = {}, {}
-    for item in _fields():
+    for item in setting_fields():
         text, sources[item.name] = texts.get(item.name, (item.metadata["default"], "default"))
         try:
             parsed[item.name] = item.metadata["parse"](text)
         except ValueError as error:
-            shown = "its value is not as it should be" if item.metadata["secret"] else str(error)
-            problems.append(f"{PREFIX}{item.name.upper()}: {shown}")
-    if problems:
-        raise SettingsError("settings are not right:\n  " + "\n  ".join(problems))
+            parsed[item.name] = item.metadata["parse"](item.metadata["default"])
+            problems.append(_malformed(item, text, str(error)))
     parsed["state_dir"] = state_dir.resolve()
     parsed["recordings_dir"] = (
         (base / texts["recordings_dir"][0]).resolve()
@@ -206,19 +223,14 @@ def load(environment: Mapping[str, str] | None = None, directory: Path | None = 
     )
     parsed["playbooks_dir"] = (base / parsed["playbooks_dir"]).resolve()
     parsed["database_url"] = parsed["database_url"] or f"sqlite:///{parsed['state_dir'] / 'waihu.db'}"
-    return Settings(**parsed, sources=sources)
+    return Settings(**parsed, sources=sources), problems
 
 
-def describe(settings: Settings) -> list[tuple[str, str, str, str]]:
-    """For each setting: its variable, its value with secrets masked, where it came from, what it is for."""
-    rows = []
-    for item in _fields():
-        value = getattr(settings, item.name)
-        shown = _shown(value, secret=item.metadata["secret"])
-        rows.append(
-            (PREFIX + item.name.upper(), shown, settings.sources.get(item.name, "default"), item.metadata["about"])
-        )
-    return rows
+def _malformed(item: Any, text: str, what: str) -> Problem:
+    """An URL that cannot be parsed may hold a password anywhere."""
+    variable, secret = PREFIX + item.name.upper(), item.metadata["secret"]
+    shown = "" if secret or "@" in text or "://" in text else text
+    return Problem(variable, shown, f"{variable}: {'its value is not as it should be' if secret else what}")
 
 
 def require_safe_listen(settings: Settings, listen: tuple[str, int]) -> None:
@@ -254,16 +266,17 @@ def _dotenv(path: Path) -> Mapping[str, str | None]:
 
 def _counts(name: str, text: str) -> bool:
     """Whether a given value sets its setting."""
-    return bool(text.strip()) or next(item for item in _fields() if item.name == name).metadata["empty_counts"]
+    return bool(text.strip()) or next(item for item in setting_fields() if item.name == name).metadata["empty_counts"]
 
 
-def _fields() -> list[Any]:
+def setting_fields() -> list[Any]:
+    """Of all settings, in their order: dataclass fields, whose metadata is what ``_setting`` was given."""
     return [item for item in fields(Settings) if "internal" not in item.metadata]
 
 
 def names() -> list[str]:
     """Of all settings, in their order: the variable is PREFIX and the name in capitals."""
-    return [item.name for item in _fields()]
+    return [item.name for item in setting_fields()]
 
 
 def _unknown(name: str, known: Mapping[str, str]) -> str:
@@ -293,36 +306,3 @@ def _embedded(state_dir: Path, texts: Mapping[str, tuple[str, str]]) -> dict[str
             defaults[f"{name}_endpoint"] = socket
             defaults[f"{name}_key"] = "standin"
     return defaults
-
-
-def _shown(value: Any, *, secret: bool) -> str:
-    if secret:
-        return "********" if value else ""
-    if isinstance(value, tuple) and len(value) == 2 and isinstance(value[1], int):
-        return f"{value[0]}:{value[1]}"
-    if isinstance(value, tuple):
-        return ";".join(
-            f"{item.number}:concurrency={item.concurrency},cps={item.cps:g}"
-            + (f",daily={item.daily}" if item.daily else "")
-            if isinstance(item, Caller)
-            else f"{item:g}s"
-            if isinstance(item, float)
-            else str(item)
-            for item in value
-        )
-    if isinstance(value, float):
-        return f"{value:g}s"
-    if isinstance(value, bool):
-        return "1" if value else "0"
-    return _mask_url(str(value))
-
-
-def _mask_url(text: str) -> str:
-    parts = urlsplit(text)
-    if not parts.password:
-        return text
-    return urlunsplit(
-        parts._replace(
-            netloc=f"{parts.username or ''}:********@{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}"
-        )
-    )

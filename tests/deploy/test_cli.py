@@ -116,6 +116,17 @@ def test_settings_are_printed_without_secrets(waihu: Waihu, monkeypatch: pytest.
     assert (rows["WAIHU_MAX_CALLS"]["value"], rows["WAIHU_MAX_CALLS"]["source"]) == ("7", "environment")
 
 
+def test_a_broken_setting_is_printed_with_what_is_wrong(waihu: Waihu, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WAIHU_KEEP_EVENTS", "soon")
+    result = waihu("settings")
+    assert result.exit_code == 1
+    line = next(line for line in result.stdout.splitlines() if line.startswith("WAIHU_KEEP_EVENTS=soon\tenvironment\t"))
+    assert "expected a duration" in line
+    assert "WAIHU_RATE_LIMIT=\tdefault" in result.stdout
+    rows = {row["name"]: row for row in json.loads(waihu("settings", "--json").stdout)}
+    assert "expected a duration" in rows["WAIHU_KEEP_EVENTS"]["problem"]
+
+
 def test_the_schema_is_upgraded(waihu: Waihu, tmp_path: Path) -> None:
     (tmp_path / "var").mkdir()
     assert waihu("db", "upgrade").stdout == f"SQLite {tmp_path}/var/waihu.db: the schema is up to date\n"
