@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from flask import Response, abort, request
 from marshmallow import Schema, fields
 
@@ -18,9 +20,12 @@ from api.keys import principal
 from api.routes import Route
 from api.transactions import write
 from shared import numbers
+from shared.database import settle
 from shared.erasure import ErasureRefused, erase
 from shared.errors import NumberError
 from shared.moments import iso
+
+log = logging.getLogger(__name__)
 
 
 class ErasureSchema(RequestSchema):
@@ -104,6 +109,8 @@ def erase_customer() -> Response:
         )
     except ErasureRefused as error:
         abort(409, str(error))
+    if not settle(at.engine):
+        log.info("the write-ahead log still holds what was erased; a later checkpoint empties it")
     shown = proof.document
     return answer(
         {

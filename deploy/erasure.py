@@ -10,7 +10,7 @@ import click
 from deploy.databases import existing, place
 from shared import numbers
 from shared.audit import command_line_actor
-from shared.database import writing
+from shared.database import settle, writing
 from shared.erasure import erase as erase_number
 from shared.settings import load
 
@@ -43,6 +43,8 @@ def erase(number: str, reason: str, drop_do_not_call: bool, yes: bool) -> None:
                 actor=command_line_actor(),
                 drop_do_not_call=drop_do_not_call,
             )
+        if not settle(engine):
+            click.echo("the database is busy: the file's write-ahead log is emptied of it a little later", err=True)
     click.echo(json.dumps({"database": where, **proof.document}, ensure_ascii=False, indent=2))
     if not proof.erased.total:
         raise click.ClickException(f"nothing of {numbers.mask(normalised)} was found in {where}")

@@ -23,6 +23,8 @@ from shared.errors import DatabaseUnavailable
 
 BUSY_TIMEOUT_MS = 15_000
 """How long a SQLite writer waits for its turn; far above any transaction of ours, below every request time-out."""
+SETTLE_MS = 1_000
+"""How long emptying SQLite's log may wait for readers: writers wait with it."""
 POOL_SIZE = 20
 """Connections a process may hold to PostgreSQL: above its worker threads, times processes below max_connections."""
 CONNECT_TIMEOUT_SECONDS = 5
@@ -67,6 +69,7 @@ def _open_sqlite(url: str) -> Engine:
         connection.isolation_level = None
         for pragma in ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={BUSY_TIMEOUT_MS}", "foreign_keys=ON"):
             connection.execute(f"PRAGMA {pragma}")
+        connection.execute("PRAGMA secure_delete=ON")  # what was erased is no longer among the file's bytes
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
@@ -98,6 +101,25 @@ _READS: dict[str, dict[str, Any]] = {
     "sqlite": {"reads_only": True},
     "postgresql": {"isolation_level": "AUTOCOMMIT"},
 }
+
+
+def settle(engine: Engine) -> bool:
+    """Empties SQLite's write-ahead log into the file, so that what was overwritten is in neither.
+
+    False if somebody still reads an older state, or writes: the log is then emptied at a later checkpoint. PostgreSQL
+    does this by itself (autovacuum, and segments are recycled).
+    """
+    if engine.dialect.name != "sqlite":
+        return True
+    pooled = engine.raw_connection()
+    try:
+        cursor = pooled.cursor()
+        cursor.execute(f"PRAGMA busy_timeout={SETTLE_MS}")
+        busy, _, _ = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
+    finally:
+        pooled.close()
+    return not busy
 
 
 def is_postgresql(connection: Connection) -> bool:

@@ -62,3 +62,11 @@ def test_the_dashboard_asks_for_metrics_that_are_served() -> None:
 
 def metric_names(target: dict[str, str]) -> set[str]:
     return set(re.findall(r"waihu_\w+", target["expr"]))
+
+
+def test_every_setting_is_in_the_documents() -> None:
+    root = DEPLOY.parent
+    pages = [root / "README.md", *(root / "docs").glob("*.md")]
+    text = "\n".join(page.read_text(encoding="utf-8") for page in pages)
+    named = set(re.findall(r"[A-Z][A-Z0-9_]+", text.replace("WAIHU_", " ")))
+    assert [name for name in names() if name.upper() not in named] == []

@@ -213,3 +213,33 @@ def test_entries_of_the_do_not_call_list_become_lines_and_the_older_of_two_spell
         ("+8613800138000", "+8613800138000"),
         ("10086", "10086"),
     ]
+
+
+def test_what_was_erased_is_not_among_the_bytes_of_a_sqlite_file(tmp_path: Path) -> None:
+    """Neither in freed pages nor in the write-ahead log, once it is settled."""
+    secret = "13912345678"
+    engine = database.open_engine(f"sqlite:///{tmp_path / 'x.db'}")
+    with database.writing(engine) as connection:
+        connection.exec_driver_sql("CREATE TABLE people (id INTEGER PRIMARY KEY, number TEXT, note TEXT)")
+        rows = [(place, secret, secret * 1000) for place in range(1, 50)]
+        connection.exec_driver_sql("INSERT INTO people VALUES (?, ?, ?)", rows)
+    with database.writing(engine) as connection:
+        connection.exec_driver_sql("UPDATE people SET number = '', note = '' WHERE id < 40")
+        connection.exec_driver_sql("DELETE FROM people WHERE id >= 40")
+    assert database.settle(engine)
+    found = [path.name for path in tmp_path.iterdir() if secret.encode() in path.read_bytes()]
+    engine.dispose()
+    assert found == []
+
+
+def test_a_log_that_somebody_reads_is_settled_later(tmp_path: Path) -> None:
+    engine = database.open_engine(f"sqlite:///{tmp_path / 'x.db'}")
+    with database.writing(engine) as connection:
+        connection.exec_driver_sql("CREATE TABLE people (id INTEGER)")
+    with database.reading(engine) as reader:
+        reader.exec_driver_sql("SELECT * FROM people").all()
+        with database.writing(engine) as connection:
+            connection.exec_driver_sql("INSERT INTO people VALUES (1)")
+        assert not database.settle(engine)
+    assert database.settle(engine)
+    engine.dispose()
