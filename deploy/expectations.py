@@ -20,14 +20,13 @@ CUT_CHARACTERS = 3
 """Of an interrupted sentence, by which transcript and ear may differ: a word that was begun."""
 LOUDEST_DBFS, QUIETEST_DBFS = -10.0, -40.0
 """Average level of our voice as the callee hears it."""
-MOST_DAMAGED_WORDS = 3
-"""Each such frame damages the word that it falls into."""
-CUT_CHARACTERS = 3
-"""Of an interrupted sentence, by which transcript and ear may differ: a word that was begun."""
 LENGTH_TOLERANCE = 2.0
 """Seconds between a recording's length and the talk that the callee counted."""
 SILENCE_DBFS = -70.0
 RATE = 8000
+AGREED = frozenset({("attending", "yes"), ("appointment", "confirmed"), ("notice", "understood"), ("confirmed", "")})
+"""Tags, by which a playbook says that the customer agreed to what the ticket says."""
+_SIDE_SOUNDS = ("murmur", "cough")
 
 
 @dataclass(frozen=True)
@@ -88,7 +87,9 @@ def problems(outcome: Outcome, manner: str) -> list[str]:
         return [f"nothing is known of the manner {manner!r}"]
     tests = [_ended(expected), _dialled_once]
     tests += (
-        [_voice_arrived_whole, _transcript_is_what_was_heard, _recording_is_whole] if expected.answered else [_unheard]
+        [_voice_arrived_whole, _transcript_is_what_was_heard, _recording_is_whole, _agreed_to_what_was_heard]
+        if expected.answered
+        else [_unheard]
     )
     return [problem for test in [*tests, *expected.tests] if (problem := test(outcome))]
 
@@ -164,6 +165,25 @@ def _recording_is_whole(outcome: Outcome) -> str:
     return ""
 
 
+def _agreed_to_what_was_heard(outcome: Outcome) -> str:
+    """A yes is believed only if the ticket's content had reached the callee's ear before it was said."""
+    tags = {(tag["name"], tag["value"]) for tag in outcome.call.get("tags") or ()}
+    if not tags & AGREED:
+        return ""
+    words = outcome.heard["words"]
+    turns = [turn["start_ms"] for turn in outcome.report["audio"]["said"] if turn["kind"] not in _SIDE_SOUNDS]
+    answered = [start for start in turns if any(word["start_ms"] >= start for word in words)]
+    before = "".join(word["text"] for word in words if answered and word["start_ms"] < answered[-1])
+    return "" if _reached(outcome, before) else "a yes was noted before the callee had heard the ticket's content"
+
+
+def _reached(outcome: Outcome, heard: str) -> bool:
+    """Whether the ticket's content is in what was ``heard``, every word but torn ones in its place."""
+    content, heard = plain(outcome.task["ticketContent"]), plain(heard)
+    blocks = SequenceMatcher(None, content, heard, autojunk=False).get_matching_blocks()
+    return len(content) - sum(block.size for block in blocks) <= torn_characters(outcome.heard)
+
+
 # --- one manner's own --------------------------------------------------------------------------------------------------
 
 
@@ -212,11 +232,9 @@ def _ended_by(party: str) -> Test:
 
 
 def _content_was_heard(outcome: Outcome) -> str:
-    """The ticket's content reached the callee's ear, every word but torn ones in its place."""
-    content, heard = plain(outcome.task["ticketContent"]), plain(outcome.heard.get("text", ""))
-    blocks = SequenceMatcher(None, content, heard, autojunk=False).get_matching_blocks()
-    missing = len(content) - sum(block.size for block in blocks)
-    return "" if missing <= torn_characters(outcome.heard) else "the ticket's content did not reach the callee whole"
+    """The ticket's content reached the callee's ear."""
+    heard = outcome.heard.get("text", "")
+    return "" if _reached(outcome, heard) else "the ticket's content did not reach the callee whole"
 
 
 def _gave_way(outcome: Outcome) -> str:
@@ -247,7 +265,9 @@ EXPECTATIONS: dict[str, Expectation] = {
     "talker": Expectation(tests=(_GOODBYE, _understood("你好"), _content_was_heard, _ended_by("robot"))),
     "asker": Expectation(tests=(_GOODBYE, _understood("几点开始", "在哪里", "谢谢"), _content_was_heard)),
     "decliner": Expectation(tests=(_GOODBYE, _understood("不需要"), _untagged("do_not_call"))),
-    "interrupter": Expectation(tests=(_GOODBYE, _gave_way, _understood("你是哪里的"))),
+    "interrupter": Expectation(
+        tests=(_GOODBYE, _gave_way, _understood("你是哪里的"), _content_was_heard, _ended_by("robot"))
+    ),
     "murmurer": Expectation(tests=(_GOODBYE, _went_on, _content_was_heard)),
     "cougher": Expectation(tests=(_GOODBYE, _went_on, _content_was_heard)),
     "silent": Expectation(tests=(_heard_nobody, _says("还在听", "听得到", "在吗"), _GOODBYE, _ended_by("robot"))),

@@ -13,6 +13,9 @@ FIELDS = ("username", "ticketNo", "ticketType", "ticketContent", "today", "when"
 LONGEST_CONTENT = 600
 """Characters of a ticket's content that are spoken: about two and a half minutes, more than anybody listens to."""
 
+_CLOSED = re.compile(r"[。！？…!?][”’」』）)\"']*$|\.$")
+_OPEN_ENDING = " ，、：；,:;—-"
+
 _WEEKDAYS = "一二三四五六日"
 _NUMBER = r"(?:\d{1,2}|[零一二三四五六七八九十两]{1,3})"
 _DAY = (
@@ -36,7 +39,7 @@ _PLACE = re.compile(
 
 def ticket_fields(briefing: Briefing, now_ms: int, zone: ZoneInfo) -> dict[str, str]:
     """The ticket that ``briefing`` is about: a value for each of FIELDS."""
-    content = " ".join(briefing.ticket_content.split())[:LONGEST_CONTENT]
+    content = closed(" ".join(briefing.ticket_content.split())[:LONGEST_CONTENT])
     return {
         "username": " ".join(briefing.username.split())[:40],
         "ticketNo": briefing.ticket_no[:64],
@@ -46,6 +49,14 @@ def ticket_fields(briefing: Briefing, now_ms: int, zone: ZoneInfo) -> dict[str, 
         "when": find_when(content),
         "where": find_where(content),
     }
+
+
+def closed(content: str) -> str:
+    """``content`` as whole sentences: with a full stop behind it, if it has no final mark, so that nothing runs into it."""
+    if _CLOSED.search(content):
+        return content
+    content = content.rstrip(_OPEN_ENDING)
+    return content and content + ("." if content.isascii() else "。")
 
 
 def sample_fields() -> dict[str, str]:

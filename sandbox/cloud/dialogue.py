@@ -56,6 +56,10 @@ _TICKETS = (
 _LINE = re.compile(
     r"^[\s\-*•#]*[\"'「【]?([\w\u4e00-\u9fff ]{1,16}?)[\"'」】]?\s*[:：=]\s*[\"'「]?(.+?)[\"'」]?[,，;；]?\s*$"
 )
+_CUT_NOTE = re.compile(r"^（客户打断了你，这些话没有听到：“(?P<unheard>.*)”）(?P<said>.*)$", re.DOTALL)
+"""How a customer's message begins that cut the assistant short."""
+_TROUBLE = re.compile(r"反映|报修|投诉|故障|问题|坏|无法|不能")
+"""What a ticket is about that asks for a solution."""
 _LONGEST_TICKET = 60  # characters of the ticket that are read out: about ten seconds
 
 
@@ -161,8 +165,19 @@ def reply(messages: Sequence[Json], tools: Sequence[Json] = ()) -> Reply:
         return Reply(_opening(known))
     if not said or messages[-1].get("role") == "assistant":
         return Reply("您好，请问您还在听吗？")
-    meant = intent(said[-1])
-    return Reply(_answer(meant, said[-1], spoken, known), tuple(_calls(meant, said[-1], tools)))
+    note = _CUT_NOTE.match(said[-1])
+    last = note["said"] if note else said[-1]
+    meant = intent(last)
+    calls = tuple(_calls(meant, last, tools))
+    words = _answer(meant, last, spoken, known)
+    return Reply(_with_rest(meant, words, note["unheard"]) if note and not calls else words, calls)
+
+
+def _with_rest(meant: str, answer: str, unheard: str) -> str:
+    """First what was asked, then what was cut off; who only agreed hears the rest at once."""
+    if meant in ("yes", "unclear", "not_heard"):
+        return unheard
+    return answer.partition("。")[0] + "。" + unheard
 
 
 def text_of(message: Json) -> str:
@@ -223,6 +238,8 @@ def _answer(meant: str, said: str, spoken: Sequence[str], known: Facts) -> str:
 def _continued(spoken: Sequence[str], known: Facts) -> str:
     """After a yes: once to the matter itself, then to whether there is anything else."""
     if len(spoken) <= 1:
+        if known.ticket and not _TROUBLE.search(known.ticket):
+            return f"好的。{known.ticket}。请问您还有什么想了解的吗？"
         matter = f"关于{known.ticket}" if known.ticket else "您反映的问题"
         return f"好的。{matter}，请问现在的情况怎么样，解决了吗？"
     return "好的，已经为您登记。请问还有其他问题吗？"

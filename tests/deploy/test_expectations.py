@@ -38,7 +38,10 @@ def good() -> dict[str, Any]:
         "odd_chunks": 0,
         "gaps": {"count": 0, "total_ms": 0.0},
         "level_dbfs": -23.0,
-        "words": [{"lost": 0}],
+        "words": [
+            {"lost": 0, "text": text, "start_ms": 1000.0 * at, "end_ms": 1000.0 * at + 900}
+            for at, text in enumerate(SAID, 1)
+        ],
         "text": "".join(SAID),
     }
     return {
@@ -54,7 +57,16 @@ def good() -> dict[str, Any]:
         "report": {
             "startcalls": 1,
             "ended_by": "robot",
-            "audio": {"heard": heard, "barge_ins": [], "talk_seconds": 10.0},
+            "audio": {
+                "heard": heard,
+                "said": [
+                    {"kind": "greeting", "start_ms": 100.0},
+                    {"kind": "reply", "start_ms": 2950.0},
+                    {"kind": "murmur", "start_ms": 3500.0},
+                ],
+                "barge_ins": [],
+                "talk_seconds": 10.0,
+            },
         },
         "recording": recording(),
     }
@@ -100,6 +112,17 @@ def test_each_thing_that_is_wrong_is_found(path: tuple[str, ...], value: Any, sa
         place = place[name]
     place[path[-1]] = value
     assert said in " / ".join(found(parts))
+
+
+@pytest.mark.parametrize("tag", [("attending", "yes"), ("appointment", "confirmed"), ("confirmed", "")])
+def test_a_yes_is_believed_only_after_the_content_was_heard(tag: tuple[str, str]) -> None:
+    parts = good()
+    parts["call"]["tags"] = [dict(zip(("name", "value"), tag, strict=True))]
+    assert found(parts) == []
+    parts["report"]["audio"]["said"][1]["start_ms"] = 1950.0
+    assert found(parts) == ["a yes was noted before the callee had heard the ticket's content"]
+    parts["call"]["tags"] = [{"name": "attending", "value": "no"}]
+    assert found(parts) == []
 
 
 def test_what_gaps_cost_the_ear_is_forgiven_and_no_more() -> None:

@@ -169,7 +169,7 @@ def test_a_customer_who_repeats_nonsense_is_asked_again_and_then_left_alone() ->
 def test_asked_to_repeat_it_says_the_same_again() -> None:
     call = greeted()
     first = call.talk("对，我是。")
-    assert call.talk("什么？再说一遍。") == first
+    assert first == f"打扰您一分钟。{call.talk('什么？再说一遍。')}"
 
 
 def test_keys_of_the_phone_answer_too() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from media.agent.ticket import FIELDS, LONGEST_CONTENT, find_when, find_where, sample_fields, ticket_fields
+from media.agent.ticket import FIELDS, LONGEST_CONTENT, closed, find_when, find_where, sample_fields, ticket_fields
 from shared.bus import Briefing
 
 
@@ -52,5 +52,22 @@ def test_fields_are_one_line_each_and_bounded() -> None:
     assert set(fields) == set(FIELDS) == set(sample_fields())
     assert fields["username"] == "张 三"
     assert fields["ticketContent"].startswith("第一行 第二行长")
-    assert len(fields["ticketContent"]) == LONGEST_CONTENT
+    assert len(fields["ticketContent"]) == LONGEST_CONTENT + 1
     assert fields["today"] == "2025年12月31日星期三"
+
+
+@pytest.mark.parametrize(
+    ("content", "spoken"),
+    [
+        ("你好", "你好。"),
+        ("请带好证件，", "请带好证件。"),
+        ("您来吗？", "您来吗？"),
+        ("他说：“来。”", "他说：“来。”"),
+        ("请到三楼（带证件）", "请到三楼（带证件）。"),
+        ("The meeting is at 10:30", "The meeting is at 10:30."),
+        ("Thank you.", "Thank you."),
+        ("", ""),
+    ],
+)
+def test_content_ends_with_a_full_stop_so_that_the_question_does_not_run_into_it(content: str, spoken: str) -> None:
+    assert closed(content) == spoken

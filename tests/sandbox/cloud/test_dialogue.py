@@ -142,6 +142,23 @@ def test_a_question_is_answered_from_the_ticket_if_it_tells(question: str, answe
     assert answer in reply([system, spoken, {"role": "user", "content": question}]).content
 
 
+def test_who_cut_in_hears_the_answer_and_then_what_was_cut_off() -> None:
+    past = [{"role": "system", "content": "工单内容：讲座改到周五。"}, {"role": "assistant", "content": "好的。讲座"}]
+    note = "（客户打断了你，这些话没有听到：“改到周五。您来吗？”）"
+    asked = reply([*past, {"role": "user", "content": f"{note}你是谁？"}]).content
+    agreed = reply([*past, {"role": "user", "content": f"{note}嗯。"}]).content
+    assert (asked, agreed) == ("我是客服中心的回访专员。改到周五。您来吗？", "改到周五。您来吗？")
+
+
+def test_a_matter_without_trouble_is_told_and_not_asked_to_be_solved() -> None:
+    past = [
+        {"role": "system", "content": "工单内容：夏令营七月十号开始。"},
+        {"role": "assistant", "content": "您好，是张三吗？"},
+    ]
+    said = reply([*past, {"role": "user", "content": "是我。"}]).content
+    assert said == "好的。夏令营七月十号开始。请问您还有什么想了解的吗？"
+
+
 def test_what_was_not_heard_is_said_again() -> None:
     assert "您好，请问是张三吗？" in ask("没听清，再说一遍").content
 
