@@ -43,7 +43,7 @@ from tests.workers.twins import running_redis
 ROOT = Path(__file__).parents[1]
 PATIENCE = 60.0
 PIPECAT_CALLS = (50, 75)
-"""75 is what it holds on a core; at 100 it falls behind."""
+"""What it holds on a core of any machine tried; some fall behind at 100, all at 150."""
 Kind = Literal["waihu", "floor", "pipecat"]
 
 
