@@ -13,7 +13,7 @@ from sqlalchemy import Connection, select, update
 from shared import recordings
 from shared.doorbell import STOP_CALLS
 from shared.ids import is_call_uuid
-from shared.lifecycle import Call, MediaEnded
+from shared.lifecycle import AudioLost, Call, MediaEnded
 from shared.schema import calls
 from shared.suppression import CUSTOMER, suppress
 from workers import store, wav
@@ -128,6 +128,26 @@ def media_ended(parts: Sequence[Part], now: int) -> MediaEnded | None:
     return MediaEnded(now, answered_at=answered_at, ended_at=max(answered_at, parts[-1].end.at))
 
 
+def audio_lost(call: Call, parts: Sequence[Part], now: int) -> AudioLost | None:
+    """The fact that the end of an answered call was never told, and what its sessions left is the last that is known."""
+    if not call.end_untold or call.answered_at is None:
+        return None
+    began = next((part.began for part in parts if part.began is not None), call.answered_at)
+    return AudioLost(now, answered_at=began, last_at=max([began, *map(_last_of, parts)]))
+
+
+def _last_of(part: Part) -> int:
+    """The last moment of which the part holds anything; 0 if it holds nothing that has a time."""
+    moments = [line.end if isinstance(line, recordings.Turn) else line.at for line in part.lines]
+    try:
+        sound = wav.inspect(part.wav) if part.wav is not None and part.began is not None else None
+    except OSError:  # noted when the recording was finished
+        sound = None
+    if sound is not None and part.began is not None:
+        moments.append(part.began + sound.length * 1000 // (sound.rate * sound.frame))
+    return max(moments, default=0)
+
+
 def _stem(house: House, call: Call) -> str:
     return recordings.stem(call.uuid, call.created_at, house.settings.timezone)
 
@@ -158,7 +178,7 @@ def _save(
         return None, []
     tags = tags_of(parts)
     unwanted = _suppress(connection, held, house.clock.now_ms(), house.settings.country_code) if _asked(tags) else []
-    fact = media_ended(parts, house.clock.now_ms())
+    fact = media_ended(parts, house.clock.now_ms()) or audio_lost(held.call, parts, house.clock.now_ms())
     change = None if fact is None else store.advance(connection, held, fact, house.policies)
     statement = update(calls).where(calls.c.uuid == uuid)
     if not parts:  # files that retention erased are no reason to forget what they said

@@ -15,6 +15,7 @@ from shared.lifecycle.call import Call, apply, dialing
 from shared.lifecycle.effects import NOTHING, Effects, Outcome
 from shared.lifecycle.facts import (
     Answered,
+    AudioLost,
     CdrReceived,
     DeadlinePassed,
     Fact,
@@ -73,6 +74,7 @@ __all__ = [
     "UNPLACED_WAIT_MS",
     "WAITING_TASKS",
     "Answered",
+    "AudioLost",
     "Call",
     "CallState",
     "CdrReceived",

@@ -9,6 +9,7 @@ from typing import assert_never
 from shared.lifecycle.effects import NOTHING, Effects, Outcome
 from shared.lifecycle.facts import (
     Answered,
+    AudioLost,
     CdrReceived,
     DeadlinePassed,
     Fact,
@@ -71,6 +72,12 @@ class Call:
         """Whether it is a record: it may have left the house, and has ended."""
         return self.state in (CallState.ENDED, CallState.REFUSED, CallState.LOST)
 
+    @property
+    def end_untold(self) -> bool:
+        """Whether it was answered, and is over because nothing more was heard of it: when it ended, nobody has told."""
+        silent = self.media_ended_at is None and self.cdr_at is None
+        return self.state is CallState.ENDED and self.answered_at is not None and silent
+
 
 def dialing(call: Call, at: int, policy: Policy) -> Call:
     """``call`` as committed just before startcall leaves. Raises ValueError unless it is queued."""
@@ -107,6 +114,8 @@ def apply(call: Call, fact: Fact, policy: Policy) -> tuple[Call, Effects]:
             return _deadline(call, at, audio_flows, policy)
         case MediaGone(at):
             return _hang_up_or_end(call, at) if call.state is CallState.ANSWERED else (call, NOTHING)
+        case AudioLost():
+            return _audio_lost(call, fact), NOTHING
         case _:
             assert_never(fact)
 
@@ -164,7 +173,23 @@ def _media_ended(call: Call, fact: MediaEnded) -> tuple[Call, Effects]:
         return _end(
             replace(known, time_len=_seconds(fact.answered_at, fact.ended_at)), fact.ended_at, fact.at, Outcome.ANSWERED
         )
+    if call.end_untold:
+        known = replace(
+            known,
+            hangup_cause=NORMAL_CLEARING,
+            ended_at=fact.ended_at,
+            time_len=_seconds(fact.answered_at, fact.ended_at),
+        )
     return _maybe_close(known, fact.at), Effects(finish=True)
+
+
+def _audio_lost(call: Call, fact: AudioLost) -> Call:
+    """The end of a call whose end was never told is the last that is known of it (reading.md: report only what was told
+    or observed)."""
+    if not call.end_untold or (call.time_len and fact.last_at <= (call.ended_at or 0)):
+        return call
+    ended_at = max(fact.last_at, call.answered_at or 0)
+    return replace(call, ended_at=ended_at, time_len=_seconds(fact.answered_at, fact.last_at))
 
 
 def _cdr(call: Call, fact: CdrReceived) -> tuple[Call, Effects]:
@@ -176,6 +201,8 @@ def _cdr(call: Call, fact: CdrReceived) -> tuple[Call, Effects]:
     told = fact.answer_time is not None and fact.end_time is not None and fact.end_time >= fact.answer_time
     if told and (known.live or known.answered_at is not None):
         known = replace(known, time_len=_seconds(fact.answer_time or 0, fact.end_time or 0))
+    if call.end_untold:
+        known = replace(known, hangup_cause=NORMAL_CLEARING)
     if not known.live:
         return _maybe_close(known, fact.at), NOTHING
     if fact.answer_time is None and known.state is not CallState.ANSWERED:
@@ -257,6 +284,8 @@ def _hang_up_or_end(call: Call, at: int) -> tuple[Call, Effects]:
         return call, NOTHING
     outcome = {CallState.ANSWERED: Outcome.ANSWERED, CallState.RINGING: Outcome.NO_ANSWER}.get(call.state, Outcome.LOST)
     ended, effects = _end(call, at, at, outcome)
+    if ended.end_untold:
+        ended = replace(ended, hangup_cause=LOST, time_len=0)
     return ended, replace(effects, hang_up=bool(call.call_id))
 
 

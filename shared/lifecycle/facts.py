@@ -92,6 +92,18 @@ class MediaGone:
     at: int
 
 
+@dataclass(frozen=True)
+class AudioLost:
+    """Media's files of a call that is over without anybody having told its end: ``last_at`` is the last that they hold of it.
+
+    Both times are media's observations, our clock; ``answered_at`` is when its audio began.
+    """
+
+    at: int
+    answered_at: int
+    last_at: int
+
+
 Fact = (
     Placed
     | Refused
@@ -104,4 +116,5 @@ Fact = (
     | StopAsked
     | DeadlinePassed
     | MediaGone
+    | AudioLost
 )

@@ -189,6 +189,38 @@ def test_an_answered_call_that_no_session_holds_is_hung_up_once() -> None:
     assert (call.state, effects[0].outcome) == (CallState.ENDED, Outcome.ANSWERED)
 
 
+def answered_and_lost() -> Call:
+    call, _ = after(life.Placed(T0, ID), life.Answered(T0 + 100, ID), life.MediaGone(T0 + 300_000))
+    call, _ = after(life.DeadlinePassed(call.deadline_at or 0), call=call)
+    return call
+
+
+def test_an_answered_call_whose_end_was_never_told_has_no_length_and_says_that_it_was_lost() -> None:
+    call = answered_and_lost()
+    assert (call.state, call.hangup_cause, call.time_len) == (CallState.ENDED, "LOST:sip:0", 0)
+    assert call.end_untold
+
+
+def test_its_end_is_the_last_audio_that_is_known() -> None:
+    call = answered_and_lost()
+    for fact in (life.AudioLost(T0 + 400_000, T0 + 200, T0 + 14_600), life.AudioLost(T0 + 500_000, T0 + 200, T0 + 200)):
+        call, effects = life.apply(call, fact, POLICY)
+        assert (call.time_len, call.ended_at, call.hangup_cause) == (15, T0 + 14_600, "LOST:sip:0")
+        assert effects == life.NOTHING
+
+
+@pytest.mark.parametrize("told", [life.CdrReceived(T0 + 9, ID, 1_000, 6_000), life.MediaEnded(T0 + 9, T0, T0 + 5_000)])
+def test_an_end_that_is_told_late_is_believed(told: life.Fact) -> None:
+    call, _ = life.apply(answered_and_lost(), told, POLICY)
+    assert (call.hangup_cause, call.time_len, call.end_untold) == ("NORMAL_CLEARING:sip:200", 5, False)
+    assert life.apply(call, life.AudioLost(T0 + 10**6, T0, T0 + 1_000), POLICY) == (call, life.NOTHING)
+
+
+def test_what_media_left_says_nothing_of_a_call_that_lives() -> None:
+    call, _ = after(life.Placed(T0, ID), life.Answered(T0, ID))
+    assert life.apply(call, life.AudioLost(T0 + 9, T0, T0 + 5), POLICY) == (call, life.NOTHING)
+
+
 # --- stopping ----------------------------------------------------------------------------------------------------------
 
 
@@ -349,6 +381,7 @@ def facts_at(at: int) -> st.SearchStrategy[life.Fact]:
         st.builds(life.StopAsked, st.just(at)),
         st.builds(life.DeadlinePassed, st.just(at), st.booleans()),
         st.builds(life.MediaGone, st.just(at)),
+        st.builds(life.AudioLost, st.just(at), st.integers(T0, at), st.integers(T0, at)),
     )
 
 

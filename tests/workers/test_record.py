@@ -82,6 +82,36 @@ def test_a_sentence_that_was_being_spoken_when_media_died_is_kept_as_far_as_it_w
     ]
 
 
+def test_a_call_whose_end_nobody_saw_lasted_as_long_as_what_is_known_of_it(office: Office) -> None:
+    """Everything was killed in mid call and started again when its time was long over."""
+    uuid = dialled(office)
+    tell(office, uuid, "firstAnswer")
+    began = office.now
+    write_lines(
+        office,
+        uuid,
+        [
+            Begin(at=began, call_id="c", part=1),
+            Turn(role="assistant", content="您好", start=began + 100, end=began + 13_900, so_far=True),
+        ],
+    )
+    write_wav(office, uuid, 14_400, 7)
+    for path in Path(office.settings.recordings_dir, stem(office, uuid)).parent.iterdir():
+        os.utime(path, (began / 1000 + 14.4, began / 1000 + 14.4))
+    for seconds in (700, 60, 60):
+        office.advance(seconds)
+        sweep(office.house)
+        finish_call(office.house, uuid)
+    call = office.call(uuid)
+    assert (call.state, call.hangup_cause) == ("ended", "LOST:sip:0")
+    assert (call.time_len, call.ended_at) == (15, began + 14_400)
+    task = office.task(call.batch_id)
+    assert (task.state, task.connected) == ("completed", True)
+    tell(office, uuid, "cdr", pay_load=cdr(1_000, 15_000))
+    call = office.call(uuid)
+    assert (call.hangup_cause, call.time_len) == ("NORMAL_CLEARING:sip:200", 14)
+
+
 def test_a_call_that_only_media_said_is_over_is_hung_up_once_more(office: Office) -> None:
     """Media's own hangup may have failed, and the customer be there still."""
     uuid = dialled(office)
