@@ -65,9 +65,13 @@ class Taping:
         self._flush_said()
 
     def _flush_heard(self) -> None:
+        """A loop that stood still for ten seconds fills the whole ring with silence at once: what waited then is lost."""
         samples = self._heard_to - self._heard_at
         if samples:
-            self._recording.customer(self._heard_at, self._ring.read(self._heard_from, samples))
+            lost = min(samples, max(0, self._ring.oldest - self._heard_from))
+            if lost < samples:
+                pcm = self._ring.read(self._heard_from + lost, samples - lost)
+                self._recording.customer(self._heard_at + lost, pcm)
             self._heard_at = self._heard_to
             self._heard_from += samples
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -78,3 +79,23 @@ def test_what_is_erased_was_handed_over_before() -> None:
     taping.erase(80, 160)
     assert recording.said == [(0, bytes(320))]
     assert recording.erased == [(80, 160)]
+
+
+@pytest.mark.parametrize(("filled", "kept"), [(0, 700), (1, 699), (400, 300), (700, 0), (10**6, 0)])
+def test_what_the_ring_has_forgotten_is_lost_and_ends_nothing(filled: int, kept: int) -> None:
+    """``filled``: silence beyond what the ring holds beside what waits, all at once."""
+    ring, recording = Ring(), RecordingTwin()
+    taping = Taping(recording, ring)
+    ring.write(bytes(700 * 2))
+    taping.heard(0, 700)
+    ring.silence(ring.capacity - 700)
+    for _ in range(filled):
+        if ring.oldest >= 700:
+            break
+        ring.silence(1)
+    taping.flush()
+    assert [(start, len(pcm) // 2) for start, pcm in recording.heard] == ([(700 - kept, kept)] if kept else [])
+    ring.write(bytes(160 * 2))
+    taping.heard(700, 160)
+    taping.flush()
+    assert recording.heard[-1] == (700, bytes(320))
