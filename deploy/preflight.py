@@ -8,6 +8,8 @@ import redis
 
 from deploy.databases import require_reachable
 from deploy.ports import listen_problem
+from media.agent.loading import load_playbooks
+from media.agent.playbook import PlaybookError
 from shared import bus, recordings
 from shared.errors import SettingsError, WaihuError
 from shared.settings import PREFIX, Settings, require_safe_listen
@@ -31,6 +33,7 @@ def require_startable(settings: Settings, without: frozenset[str] = frozenset())
     looks: tuple[Callable[[], Iterator[str]], ...] = (
         lambda: _listens(settings, without),
         lambda: _recordings(settings),
+        lambda: _playbooks(settings, without),
         lambda: _database(settings),
         lambda: _redis(settings),
     )
@@ -62,6 +65,15 @@ def _recordings(settings: Settings) -> Iterator[str]:
             f"{PREFIX}RECORDINGS_DIR: {settings.recordings_dir} cannot be written: {error.strerror or error}; "
             "let this user write there, or name another directory"
         )
+
+
+def _playbooks(settings: Settings, without: frozenset[str]) -> Iterator[str]:
+    if "media" in without:
+        return
+    try:
+        load_playbooks(settings.playbooks_dir)
+    except PlaybookError as error:
+        yield str(error)
 
 
 def _database(settings: Settings) -> Iterator[str]:

@@ -1,6 +1,7 @@
 // The console: tasks and records as the JSON API gives them, drawn with textContent only, so that no ticket is markup.
 
 const REFRESH_MS = 3000;
+const GATE_EVERY = 5; // refreshes: asking for the gate makes the service try the phone system
 const SIZE = 20;
 const KEY = "waihu-api-key";
 const LOOK = {
@@ -21,6 +22,11 @@ const STEPS = {
   mediaEnded: "通话流结束", cdr: "收到话单", closed: "记录完成", firstStart: "firstStart 事件",
   firstAnswer: "firstAnswer 事件",
 };
+
+const HELD = {
+  window: "不在可拨打的时段", frequency: "此号码已达拨打次数上限", paused: "已暂停", do_not_call: "号码在免打扰名单上",
+};
+const REDIALABLE = ["failed", "unknown", "not_connected", "expired"];
 
 const at = (id) => document.getElementById(id);
 const view = { tab: "tasks", page: 1, search: "", callType: "02", chosen: null };
@@ -174,11 +180,39 @@ async function drawStats() {
   }
 }
 
+// --- whether anybody is called ---------------------------------------------------------------------------------------
+
+let paused = false; // all of it, by somebody's word
+
+async function drawGate() {
+  const lines = [];
+  try {
+    const { rows } = await ask("/api/v1/pauses");
+    paused = rows.some((row) => row.ticketType === null);
+    for (const row of rows) {
+      const what = row.ticketType === null ? "已暂停全部外呼" : `已暂停“${row.ticketType}”`;
+      lines.push(make("p", {}, `${what}${row.reason ? `：${row.reason}` : ""}（自 ${moment(row.since)}）`));
+    }
+    const gate = (await (await fetch("/readyz")).json()).dial_gate;
+    if (!gate.open && !paused) lines.push(make("p", {}, "目前不会拨打任何人"), make("p", { class: "detail" }, gate.problem));
+  } catch {
+    return; // the figures beside say what is wrong
+  }
+  at("banner").hidden = lines.length === 0;
+  at("banner").replaceChildren(...lines);
+  at("pause").textContent = paused ? "恢复外呼" : "暂停外呼";
+}
+
+function pauseOrResume() {
+  if (paused) decide("恢复外呼？", "等待中的任务会继续拨打。", false, () => ask("/api/v1/resume", {}));
+  else decide("暂停全部外呼？", "不再拨打新的电话；进行中的通话不受影响。", true, (reason) => ask("/api/v1/pause", { reason }));
+}
+
 // --- details ---------------------------------------------------------------------------------------------------------
 
 function show(title, badge, ...parts) {
   const close = make("button", { type: "button", class: "plain", "aria-label": "关闭", onclick: hide }, "✕");
-  at("detail").replaceChildren(make("h2", {}, title, badge, close), ...parts);
+  at("detail").replaceChildren(make("h2", {}, title, badge, close), ...parts.filter(Boolean));
   document.querySelector("main").classList.add("open");
 }
 
@@ -208,9 +242,52 @@ async function openTask(batchId) {
     facts([
       ["客户", task.username], ["号码", task.phone], ["类型", task.ticketType], ["工单编号", task.ticketNo],
       ["内容", task.ticketContent], ["创建", moment(task.createdAt)], ["下次拨打", moment(task.dueAt)],
-      ["结束", moment(task.finalAt)], ["已拨打", `${task.attempts} 次`],
+      ["等待原因", HELD[task.heldBy] || task.heldBy], ["结束", moment(task.finalAt)], ["已拨打", `${task.attempts} 次`],
     ]),
+    taskActions(task),
     make("h3", {}, calls.length ? "每次拨打" : "尚未拨打"), make("div", { class: "calls" }, ...calls));
+}
+
+function taskActions(task) {
+  const id = task.batchId;
+  const button = (text, act) => make("button", { type: "button", onclick: act }, text);
+  if (!task.finalAt) {
+    const stop = () => ask("/api/aicall/stopTasks", { batchIds: [id] });
+    return make("div", { class: "actions" }, button("停止", () => decide(
+      `停止任务 ${id}？`, "之后不再拨打；正在进行的通话会被挂断。", false, stop,
+    )));
+  }
+  if (!REDIALABLE.includes(task.state)) return null;
+  const redial = (reason) => ask(`/api/v1/tasks/${id}/redial`, { reason });
+  return make("div", { class: "actions" }, button("再拨一次", () => decide(
+    `再次拨打任务 ${id}？`, "客户会再接到一通电话。", true, redial,
+  )));
+}
+
+// Asks for a person's word, and for the reason if one is needed; what the service refuses is told in the dialog.
+function decide(title, about, reasoned, act) {
+  const dialog = at("act-dialog");
+  const open = reopen || (view.tab === "tasks" && view.chosen ? () => openTask(view.chosen) : null);
+  at("act-title").textContent = title;
+  at("act-about").textContent = about;
+  at("act-problem").textContent = "";
+  Object.assign(at("act-reason"), { value: "", required: reasoned, hidden: !reasoned });
+  at("act-form").onsubmit = async (event) => {
+    event.preventDefault();
+    at("act-ok").disabled = true;
+    try {
+      await act(at("act-reason").value.trim());
+      dialog.close();
+      await drawGate();
+      refresh();
+      open?.();
+    } catch (error) {
+      at("act-problem").textContent = error.message;
+    } finally {
+      at("act-ok").disabled = false;
+    }
+  };
+  dialog.showModal();
 }
 
 async function openCall(uuid) {
@@ -271,6 +348,8 @@ at("filter").addEventListener("input", () => {
   drawList();
 });
 at("key").addEventListener("click", () => askForKey());
+at("pause").addEventListener("click", pauseOrResume);
+at("act-cancel").addEventListener("click", () => at("act-dialog").close());
 at("key-cancel").addEventListener("click", () => at("key-dialog").close("cancel"));
 at("key-dialog").addEventListener("close", () => {
   const given = at("key-value").value.trim();
@@ -280,16 +359,21 @@ at("key-dialog").addEventListener("close", () => {
   if (given) sessionStorage.setItem(KEY, given);
   else sessionStorage.removeItem(KEY);
   refresh();
+  drawGate();
 });
 
+let refreshes = 0;
+
 function refresh() {
-  if (document.hidden || at("key-dialog").open) return;
+  if (document.hidden || at("key-dialog").open || at("act-dialog").open) return;
   drawList();
   drawStats();
+  if (++refreshes % GATE_EVERY === 0) drawGate();
   reopen?.();
 }
 
 await drawStats();
 choose("tasks");
+drawGate();
 setInterval(refresh, REFRESH_MS);
 document.addEventListener("visibilitychange", refresh);

@@ -46,6 +46,13 @@ def test_enter_in_the_key_dialog_submits_the_key() -> None:
     assert [button for button in buttons if 'type="button"' not in button] == [' value="ok"']
 
 
+def test_every_element_that_the_console_looks_up_is_in_its_page() -> None:
+    html, script = ((STATIC / name).read_text() for name in ("console.html", "console.js"))
+    wanted = set(re.findall(r'\bat\("([a-z-]+)"\)', script))
+    assert len(wanted) > 10
+    assert wanted <= set(re.findall(r'id="([a-z-]+)"', html))
+
+
 def test_files_beside_the_pages_are_not_served(client: FlaskClient) -> None:
     for path in ("/static/../app.py", "/static/%2e%2e/app.py", "/docs/assets/../../__init__.py", "/static/nothing.js"):
         assert fetch(client, path)[0] == 404

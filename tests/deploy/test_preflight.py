@@ -12,6 +12,8 @@ from deploy.cli import main
 from deploy.preflight import StartRefused, require_startable
 from shared.settings import Settings, load
 
+PLAYBOOKS = Path(__file__).parents[2] / "playbooks"
+
 
 @pytest.fixture
 def closed() -> int:
@@ -21,7 +23,8 @@ def closed() -> int:
 
 
 def settings(directory: Path, **given: str) -> Settings:
-    return load({f"WAIHU_{name}": value for name, value in given.items()}, directory)
+    house = {"PLAYBOOKS_DIR": str(PLAYBOOKS), **given}
+    return load({f"WAIHU_{name}": value for name, value in house.items()}, directory)
 
 
 def refusal(house: Settings) -> str:
@@ -31,7 +34,7 @@ def refusal(house: Settings) -> str:
 
 
 def test_without_settings_nothing_is_refused(tmp_path: Path) -> None:
-    require_startable(load({}, tmp_path))
+    require_startable(settings(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -46,6 +49,7 @@ def test_without_settings_nothing_is_refused(tmp_path: Path) -> None:
         ({"API_LISTEN": "192.0.2.1:8899"}, "WAIHU_API_LISTEN: 192.0.2.1 is no address of this machine"),
         ({"API_LISTEN": "0.0.0.0:8899"}, "set WAIHU_API_KEYS and WAIHU_PHONE_SECRET first"),
         ({"MEDIA_LISTEN": "no.such.host.invalid:8080"}, "WAIHU_MEDIA_LISTEN: listening on no.such.host.invalid"),
+        ({"PLAYBOOKS_DIR": "/nonexistent"}, "expected at least one playbook (*.md); set WAIHU_PLAYBOOKS_DIR"),
         ({"RECORDINGS_DIR": "/proc/nothing"}, "WAIHU_RECORDINGS_DIR: /proc/nothing cannot be written"),
     ],
 )
