@@ -281,7 +281,7 @@ EXPECTATIONS: dict[str, Expectation] = {
     "noisy": Expectation(tests=(_GOODBYE, _understood("有点吵"), _content_was_heard)),
     "chatterbox": Expectation(tests=(_understood("正在外面办事情", "先挂了"), _ended_by("callee"))),
     "unclear": Expectation(tests=(_GOODBYE, _untagged("do_not_call"))),
-    "presser": Expectation(tests=(_GOODBYE,)),
+    "presser": Expectation(tests=(_GOODBYE, _understood("[按键 1]"), _content_was_heard)),
     "fleeting": Expectation(tests=(_ended_by("callee"),)),
 }
 """By the manner that the sandbox says a number has (sandbox/people/manners.yaml)."""

@@ -21,6 +21,9 @@ from media.turns import Turn, TurnDetector
 CHECK_EVERY = 0.25
 """Seconds between looks whether audio still comes; after 1 s without, the ears hear silence."""
 
+PRESSED = "[按键 {digit}]"
+"""What stands in the transcript for a key; its dialogue has but a role and a content (callcenter-api.md, dialogue)."""
+
 
 class ListeningHost(Protocol):
     """What the listening side tells its session."""
@@ -64,6 +67,7 @@ class Listening:
         self._host = host
         self._moments = moments
         self._options = options
+        self._write_turn = write_turn
         self.ears: Ears = hearing.open(self, moments.epoch, options.vad, options.dtmf)
         self.words = Words(TurnDetector(options.turns), write_turn)
         self.muted = False
@@ -146,7 +150,9 @@ class Listening:
         self._arm_silence()
 
     def dtmf(self, digit: str, sample: int) -> None:
-        """A key was pressed."""
+        """A key was pressed: what the caller did, in a conversation, is what the caller said."""
+        at = self._moments.moment_at(self.ears.timeline(sample))
+        self._write_turn(PRESSED.format(digit=digit), at, at)
         self._emit(events.Dtmf, digit=digit)
         self._host.input_came()
 

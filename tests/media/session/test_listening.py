@@ -111,6 +111,7 @@ def test_keys_are_told_and_count_as_input() -> None:
     scene.run(3.0)
     assert [key.digit for key in scene.of(events.Dtmf)] == ["1"]
     assert not scene.of(events.Silence)
+    assert ("user", "[按键 1]", False) in scene.recording.turns
 
 
 def test_a_muted_caller_is_silence_to_us_and_audible_in_the_recording() -> None:
