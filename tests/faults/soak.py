@@ -50,7 +50,7 @@ WAR: dict[str, Attack] = {
     "kills": lambda house, seed: attacks.kills(house, seed, blows=40),
     "steps": attacks.steps,
     "media": talks.media_killed,
-    "drain": lambda house, seed: talks.media_drained(house, seed, people=40),
+    "drain": lambda house, seed: talks.media_drained(house, seed, people=20),
 }
 PEACEFUL = 0.6
 WARM = 0.15
