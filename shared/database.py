@@ -30,6 +30,8 @@ POOL_SIZE = 20
 CONNECT_TIMEOUT_SECONDS = 5
 STATEMENT_TIMEOUT_MS = 30_000
 """No statement of ours is meant to take longer; one that does must not hold locks for ever."""
+IDLE_TIMEOUT_MS = 60_000
+"""A process that stands still in the middle of a transaction (SIGSTOP, a machine that is moved) holds its locks no longer."""
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
@@ -43,7 +45,10 @@ def open_engine(url: str, *, pool_size: int = POOL_SIZE, ping: bool = True) -> E
     if parsed.get_backend_name() == "sqlite":
         return _open_sqlite(url)
     # Compiling a statement takes ten milliseconds, and ours take one.
-    options = f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c timezone=UTC -c jit=off"
+    options = (
+        f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c idle_in_transaction_session_timeout={IDLE_TIMEOUT_MS}"
+        " -c timezone=UTC -c jit=off"
+    )
     return create_engine(
         parsed.set(drivername="postgresql+psycopg2"),
         pool_size=pool_size,

@@ -12,13 +12,14 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import Engine, insert, select
+from sqlalchemy import Engine, insert, select, text
+from sqlalchemy.exc import DBAPIError
 
 from api.app import create_app
 from api.house import EXTENSION
 from shared import api_keys
 from shared.clock import FakeClock
-from shared.database import open_engine, reading, writing
+from shared.database import is_transient, open_engine, reading, writing
 from shared.schema import audit, calls, phone_events, tasks
 from shared.settings import load
 
@@ -147,3 +148,20 @@ def test_a_customer_is_erased(client: FlaskClient, engine: Engine) -> None:
     with reading(engine) as connection:
         assert connection.execute(select(tasks.c.state, tasks.c.ticket_no)).one() == ("stopped", f"erased-{batch_id}")
         assert connection.execute(select(calls.c.dialogue)).scalar_one() == []
+
+
+def test_a_process_that_stands_still_in_a_transaction_gives_up_its_locks(
+    engine: Engine, postgresql_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.database.IDLE_TIMEOUT_MS", 300)
+    still = open_engine(postgresql_url)
+    lock = text("SELECT pg_advisory_xact_lock(7)")
+    with still.connect() as asleep:
+        asleep.begin()
+        asleep.execute(lock)
+        with writing(engine) as connection:
+            connection.execute(lock)  # comes back once the other was ended
+        with pytest.raises(DBAPIError) as raised:
+            asleep.execute(text("SELECT 1"))
+    assert is_transient(raised.value)
+    still.dispose()
