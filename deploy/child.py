@@ -75,15 +75,21 @@ class Child:
     def start(self) -> None:
         self._keeper = asyncio.create_task(self._keep(), name=f"keep {self.name}")
 
-    async def stop(self, grace: float) -> None:
-        """SIGTERM, ``grace`` seconds, SIGKILL to the whole group. Returns once nothing of it is left."""
+    async def stop(self, grace: float, last: float = 0.0) -> None:
+        """SIGTERM, ``grace`` seconds, SIGKILL to the whole group. Returns once nothing of it is left.
+
+        ``last``: before the SIGKILL a second SIGTERM, and so many seconds more, for those who part in two steps.
+        """
         self._stopping.set()
         if self._keeper is None:
             return
         self._signal(signal.SIGTERM)
         done, _ = await asyncio.wait([self._keeper], timeout=grace)
+        if not done and last:
+            self._signal(signal.SIGTERM)
+            done, _ = await asyncio.wait([self._keeper], timeout=last)
         if not done:
-            self._output.note(f"{self.name} did not end within {grace:g} s and is killed")
+            self._output.note(f"{self.name} did not end within {grace + last:g} s and is killed")
             self._signal(signal.SIGKILL)
         await self._keeper
 

@@ -19,7 +19,8 @@ LOOPBACK = "127.0.0.1"
 _LISTENS = {"api_listen": "the API", "media_listen": "media", "flower_listen": "Flower"}
 VOICES = ("media", "sandbox")
 VOICE_NICE = -10
-_SET = ("environment", ".env")
+SET = ("environment", ".env")
+"""Where a setting comes from that somebody has set."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def _endpoints(settings: Settings, stand_in_llm: bool) -> tuple[dict[str, str], 
     listens: dict[str, tuple[str, int]] = {}
     for name, title in _LISTENS.items():
         host, wanted = getattr(settings, name)
-        if settings.sources[name] in _SET:
+        if settings.sources[name] in SET:
             problem = listen_problem(host, wanted)
             if problem:
                 raise PortTaken(f"WAIHU_{name.upper()}: {problem}, and the setting demands it for {title}")

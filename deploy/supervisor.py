@@ -8,7 +8,8 @@ from types import TracebackType
 from typing import Self
 
 from deploy.child import Child, Output
-from deploy.plan import Plan, Service
+from deploy.live import live_calls
+from deploy.plan import SET, Plan, Service
 from deploy.readiness import QUESTIONS
 from shared.database import upgrade
 
@@ -19,6 +20,8 @@ GIVE_UP_DEATHS = 3
 """A process that died so often before it was ready will not come up by itself."""
 GRACE = 8.0
 """Seconds between SIGTERM and SIGKILL."""
+PARTING = 5.0
+"""Seconds that media has to hang up on whoever is left, and to write the end of those calls, after a second SIGTERM."""
 FIRST = ("redis",)
 """What all others need at once."""
 STOP_ORDER = (("beat", "flower", "worker"), ("media",), ("web",), ("sandbox",), ("redis",))
@@ -32,11 +35,20 @@ class StartFailed(Exception):
 class House:
     """The processes of a plan, as an asynchronous context manager. For the main thread's event loop."""
 
-    def __init__(self, plan: Plan, output: Output, *, migrate: Callable[[str], None] = upgrade) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        output: Output,
+        *,
+        migrate: Callable[[str], None] = upgrade,
+        count_live: Callable[[str], int] = live_calls,
+    ) -> None:
+        """``count_live``: how many calls live, by the database at this URL; 0 if it does not tell."""
         self.plan = plan
         self.children: dict[str, Child] = {}
         self._output = output
         self._migrate = migrate
+        self._count_live = count_live
         self._hurry = False
 
     async def __aenter__(self) -> Self:
@@ -62,12 +74,15 @@ class House:
 
     async def stop(self) -> None:
         """Ends all, in order. Returns once nothing is left; ``hurry`` shortens it."""
+        if "media" in self.children and not self._hurry:
+            await self._tell_of_live_calls()
         for names in STOP_ORDER:
             await self._end([name for name in names if name in self.children])
         await self._end(list(self.children))
 
     async def _end(self, names: list[str]) -> None:
-        await asyncio.gather(*(self.children[name].stop(self._grace(name)) for name in names))
+        partings = {"media": 0.0 if self._hurry else PARTING}
+        await asyncio.gather(*(self.children[name].stop(self._grace(name), partings.get(name, 0.0)) for name in names))
         for name in names:
             del self.children[name]
 
@@ -78,11 +93,22 @@ class House:
             child.cut()
 
     def _grace(self, name: str) -> float:
-        """Media lets real customers finish; people of the sandbox may be hung up on."""
+        """Media lets real customers finish; people of the sandbox may be hung up on, unless a setting says otherwise."""
         if self._hurry:
             return 0.0
-        real = name == "media" and "phone" not in self.plan.settings.standins
-        return self.plan.settings.drain_timeout + GRACE if real else GRACE
+        settings = self.plan.settings
+        waits = "phone" not in settings.standins or settings.sources["drain_timeout"] in SET
+        return settings.drain_timeout + GRACE if name == "media" and waits else GRACE
+
+    async def _tell_of_live_calls(self) -> None:
+        """Whoever pressed Ctrl-C knows what is waited for, and for how long."""
+        live = await asyncio.to_thread(self._count_live, self.plan.settings.database_url)
+        if live:
+            are = "call is" if live == 1 else "calls are"
+            self._output.note(
+                f"{live} {are} live; waiting up to {self._grace('media'):g} s, then hanging up on who is left; "
+                "Ctrl-C again leaves at once"
+            )
 
     async def _bring_up(self, services: Iterable[Service]) -> None:
         started = []

@@ -66,7 +66,7 @@ def stop_on_signals(house: House, output: Terminal) -> asyncio.Event:
             house.hurry()
             return
         stopped.set()
-        output.note("stopping; once more ends everything at once")
+        output.note("stopping; Ctrl-C again ends everything at once")
 
     for number in STOP_SIGNALS:
         asyncio.get_running_loop().add_signal_handler(number, told)

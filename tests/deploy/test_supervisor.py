@@ -135,3 +135,55 @@ def test_real_customers_are_given_the_time_to_finish(tmp_path: Path) -> None:
         House(Plan(settings, {}, tmp_path, (), (), ""), Remembered())._grace("media") for settings in (real, simulated)
     ]
     assert graces == [300 + supervisor.GRACE, supervisor.GRACE]
+
+
+def test_the_time_that_is_set_is_given_to_the_sandbox_too(tmp_path: Path) -> None:
+    settings = load({"WAIHU_DRAIN_TIMEOUT": "20s"}, tmp_path)
+    house = House(Plan(settings, {}, tmp_path, (), (), ""), Remembered())
+    assert house._grace("media") == 20 + supervisor.GRACE
+
+
+@pytest.mark.parametrize(
+    ("live", "told"), [(0, False), (1, "waihu: 1 call is live; waiting up to 8 s"), (3, "waihu: 3 calls are live")]
+)
+def test_whoever_stops_it_is_told_of_live_calls(tmp_path: Path, live: int, told: str | bool) -> None:
+    async def scenario() -> list[str]:
+        output = Remembered()
+        drawn = plan_of(tmp_path, service("media"))
+        async with House(drawn, output, migrate=lambda _: None, count_live=lambda _: live):
+            await output.heard("begins")
+        return output.lines
+
+    lines = asyncio.run(scenario())
+    assert any(line.startswith(str(told)) for line in lines) == bool(told)
+    assert "media: ends" in lines
+
+
+PARTS_IN_TWO_STEPS = """
+import signal, sys, time
+told = []
+def end(*_):
+    told.append(1)
+    print("told", len(told), flush=True)
+    if len(told) == 2: sys.exit()
+signal.signal(signal.SIGTERM, end)
+print("begins", flush=True)
+while True: time.sleep(600)
+"""
+
+
+def test_media_is_told_again_before_it_is_killed_so_that_it_hangs_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "GRACE", 0.5)
+
+    async def scenario() -> list[str]:
+        output = Remembered()
+        house = House(plan_of(tmp_path, service("media", PARTS_IN_TWO_STEPS)), output, migrate=lambda _: None)
+        async with house:
+            await output.heard("begins")
+        return output.lines
+
+    lines = asyncio.run(scenario())
+    assert "media: told 2" in lines
+    assert not any("is killed" in line for line in lines)
