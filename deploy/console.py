@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
@@ -13,16 +14,34 @@ from rich.text import Text
 _COLOURS = ("cyan", "green", "yellow", "magenta", "blue", "bright_cyan", "bright_green", "bright_magenta")
 
 
-class Terminal:
-    """Prints every line behind the name of who said it; in colour if it is a terminal, plain if not."""
+NO_NEWS = {
+    "redis": re.compile(
+        # It keeps nothing on disk, so it never forks, and overcommit is nothing to it.
+        r"oO0OoO0OoO0Oo|# Redis version=|# Configuration loaded|# Server initialized|# WARNING Memory overcommit"
+    ),
+    # Said once for every kind of question as long as no worker has come up; with a cause behind it, it is news.
+    "flower": re.compile(r"WARNING flower Inspect method \w+ failed$|INFO flower Registered tasks:"),
+}
+"""What processes say at every start, whatever their level, and nobody need know: it goes to a file."""
 
-    def __init__(self, console: Console, names: Iterable[str]) -> None:
+
+class Terminal:
+    """Prints every line behind the name of who said it; in colour if it is a terminal, plain if not.
+
+    ``aside``: takes what is in NO_NEWS.
+    """
+
+    def __init__(self, console: Console, names: Iterable[str], aside: Files) -> None:
         self._console = console
+        self._aside = aside
         ordered = list(names)
         self._width = max(map(len, ordered), default=0)
         self._styles = {name: _COLOURS[place % len(_COLOURS)] for place, name in enumerate(ordered)}
 
     def line(self, name: str, text: str) -> None:
+        if name in NO_NEWS and NO_NEWS[name].search(text):
+            self._aside.line(name, text)
+            return
         prefix = Text(f"{name:<{self._width}} | ", style=self._styles.get(name, ""))
         self._console.print(prefix + Text(text), soft_wrap=True, highlight=False)
 

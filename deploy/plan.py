@@ -21,6 +21,8 @@ VOICES = ("media", "sandbox")
 VOICE_NICE = -10
 SET = ("environment", ".env")
 """Where a setting comes from that somebody has set."""
+_AS_ROOT = "ignore:You're running the worker with superuser privileges"
+"""Celery's advice for servers, in eight lines; here whoever is root knows, and loopback is all that is served."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ def draw(
     write_endpoints(settings.state_dir, endpoints)
     settings = load(environment, directory)
     shared = {"PATH": own_path(environment), "PYTHONUNBUFFERED": "1", "WAIHU_STATE_DIR": str(settings.state_dir)}
+    shared["PYTHONWARNINGS"] = ",".join(filter(None, [environment.get("PYTHONWARNINGS"), _AS_ROOT]))
     sandbox_url = endpoints["phone_url"].removesuffix(PHONE_PATH) if "phone_url" in endpoints else ""
     services = [*_embedded_services(settings, endpoints, scenario)]
     services += [Service(name, line) for name, line in procfile.read().items() if name not in without]

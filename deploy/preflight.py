@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import redis
 
 from deploy.databases import require_reachable
+from deploy.plan import SET
 from deploy.ports import listen_problem
 from media.agent.loading import load_playbooks
 from media.agent.playbook import PlaybookError
@@ -16,7 +17,6 @@ from shared.settings import PREFIX, Settings, require_safe_listen
 
 SERVES = {"api_listen": "web", "media_listen": "media", "flower_listen": "flower"}
 """Setting -> the Procfile's process that listens there."""
-_SET = ("environment", ".env")
 
 
 class StartRefused(WaihuError):
@@ -52,7 +52,7 @@ def _listens(settings: Settings, without: frozenset[str]) -> Iterator[str]:
         except SettingsError as error:
             yield f"{PREFIX}{name.upper()}: {error}"
             continue
-        problem = listen_problem(host, port) if settings.sources[name] in _SET else ""
+        problem = listen_problem(host, port) if settings.sources[name] in SET else ""
         if problem:
             yield f"{PREFIX}{name.upper()}: {problem}"
 

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from deploy import plan
-from deploy.console import Terminal
+from deploy.console import Files, Terminal
 from deploy.embedded import reachable
 from deploy.plan import Plan
 from deploy.preflight import require_startable
@@ -31,11 +31,12 @@ def up(console: Console, scenario: Path | None, without: frozenset[str]) -> None
     with held(settings.state_dir):
         require_startable(settings, without)
         drawn = plan.draw(os.environ, directory, scenario=scenario, without=without)
-        asyncio.run(_run(drawn, console))
+        with Files(settings.state_dir / "logs") as files:
+            asyncio.run(_run(drawn, console, files))
 
 
-async def _run(drawn: Plan, console: Console) -> None:
-    output = Terminal(console, ["waihu", *(service.name for service in drawn.services)])
+async def _run(drawn: Plan, console: Console, files: Files) -> None:
+    output = Terminal(console, ["waihu", *(service.name for service in drawn.services)], files)
     for note in drawn.notes:
         output.note(note)
     house = House(drawn, output)

@@ -85,10 +85,10 @@ async def run(settings: Settings) -> None:
         stack.push_async_callback(server.stop)
         for duty in process.duties:
             stack.callback(_begin(duty()).cancel)
-        gauges.lag.start()
-        stack.callback(gauges.lag.stop)
         gc.collect()
         gc.freeze()  # what lives as long as the process is never looked at again
+        gauges.lag.start()  # after that: it takes a tenth of a second while nobody talks yet, and is no news
+        stack.callback(gauges.lag.stop)
         ready = {"capacity": settings.media_capacity, "stand_ins": ",".join(settings.standins)}
         log.info("media is ready", extra={"listen": f"{host}:{port}", **ready})
         await signalled.wait()

@@ -88,6 +88,7 @@ def test_processes_find_each_other_and_their_own_python(tmp_path: Path) -> None:
     assert "flower" not in names(drawn)
     assert drawn.environment["WAIHU_STATE_DIR"] == str(tmp_path / "var")
     assert drawn.environment["PATH"].endswith(":/usr/bin")
+    assert drawn.environment["PYTHONWARNINGS"].startswith("ignore:You're running the worker")
     assert (Path(drawn.environment["PATH"].split(":")[0]) / "celery").exists()
     written = json.loads((tmp_path / "var" / "endpoints.json").read_text())
     assert len({address.rpartition(":")[2] for name, address in written.items() if name.endswith("listen")}) == 3
