@@ -330,6 +330,7 @@ class Agent:
             return
         key, self._key = self._key, ""
         if key and self._phase is Phase.TALKING and self._brain.press(key):
+            self._turn.unanswered = False  # a key is a turn of its own, not the rest of the one before
             return
         early = self._turn.early_answer(self._port.clock.monotonic())
         if early and not answer.cut and self._phase is Phase.TALKING:

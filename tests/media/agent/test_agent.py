@@ -195,6 +195,16 @@ def test_a_key_pressed_before_its_question_was_heard_is_asked_for_again() -> Non
     assert call.tags == [("attending", "yes")]
 
 
+def test_a_key_pressed_into_our_first_syllable_does_not_join_the_turns_around_it() -> None:
+    call = greeted()
+    call.speak("对，我是。")
+    call.wait(0.3)
+    call.press("1")
+    assert call.listen() == f"{CONTENT}请问您到时候方便参加吗？"
+    call.talk("可以")
+    assert call.tags == [("attending", "yes")]
+
+
 def test_a_key_without_a_meaning_does_not_stop_our_voice() -> None:
     call = greeted()
     call.speak("对，我是。")
