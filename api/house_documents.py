@@ -11,6 +11,7 @@ from marshmallow import Schema, fields
 from api.documents import MOMENT, FailureSchema, integer, parameter, problem_reply, reply, text
 from api.record_documents import RECORD_EXAMPLE, RecordSchema
 from api.task_documents import TaskSchema
+from api.task_search import STATES
 from shared.audit import ACTIONS
 
 
@@ -49,7 +50,7 @@ class CallSummarySchema(Schema):
     wavFileUrl = text("录音地址")
 
 
-class TaskDetailSchema(TaskSchema):
+class FoundTaskSchema(TaskSchema):
     state = text("内部状态名", required=True)
     stateAt = text("进入该状态的时间，ISO 8601")
     createdAt = text("ISO 8601")
@@ -64,7 +65,15 @@ class TaskDetailSchema(TaskSchema):
     finalAt = text("结束时间", allow_none=True)
     attempts = integer("已用的拨打次数")
     caller = text("上次使用的主叫号码", allow_none=True)
+
+
+class TaskDetailSchema(FoundTaskSchema):
     calls = fields.List(fields.Nested(CallSummarySchema), metadata={"description": "每次拨打，新的在前"})
+
+
+class FoundTasksSchema(Schema):
+    total = integer("符合条件的任务数", required=True)
+    rows = fields.List(fields.Nested(FoundTaskSchema), required=True)
 
 
 class MomentSchema(Schema):
@@ -291,6 +300,22 @@ _PAGING = [
     parameter("pageSize", "query", "每页条数，默认 50", {"type": "integer", "minimum": 1, "maximum": 500}),
 ]
 _BAD = problem_reply("参数不合法", 400, "Bad Request", "参数不合法：from：应为有效的时间，格式 yyyy-MM-dd HH:mm:ss")
+_FOUND_EXAMPLE = {name: value for name, value in _TASK_EXAMPLE.items() if name != "calls"}
+TASKS = {
+    "summary": "按工单编号、号码、状态查任务，新的在前",
+    "operationId": "findTasks",
+    "parameters": [
+        parameter("ticketNo", "query", "工单编号，完全一致", {"type": "string"}),
+        parameter("phone", "query", "客户号码，写法不限", {"type": "string"}),
+        parameter("status", "query", "状态；空为不限", {"type": "string", "enum": [*STATES, ""]}),
+        *_PAGING,
+    ],
+    "responses": {
+        "200": reply("一页", FoundTasksSchema, {"total": 1, "rows": [_FOUND_EXAMPLE]}),
+        "400": _BAD,
+        "401": _NO_KEY,
+    },
+}
 CALL_STATS = {
     "summary": "一段时间内的呼叫统计",
     "description": "最长 92 天；只计已结束的外呼。",

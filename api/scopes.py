@@ -27,6 +27,7 @@ SCOPE_OF = {
     "list_records": READ,
     "send_recording": READ,
     "show_task": READ,
+    "find_tasks": READ,
     "show_call": READ,
     "show_stats": READ,
     "show_call_stats": READ,

@@ -8,7 +8,7 @@ from typing import Any
 from flask import Response, abort, request
 from sqlalchemy import ColumnElement, Connection, RowMapping, or_, select
 
-from api import call_stats, house_documents
+from api import call_stats, house_documents, task_search
 from api.envelope import answer
 from api.fields import Fields
 from api.house import House, house
@@ -42,6 +42,15 @@ def show_task(batch_id: int) -> Response:
         )
         rows = connection.execute(query).mappings().all()
     return answer(_task(task, at) | {"calls": [_call(row, at) for row in rows]})
+
+
+def find_tasks() -> Response:
+    """One page of tasks by ticket number, telephone number and state."""
+    at = house()
+    query = task_search.read_query(Fields(request.args, at.settings.timezone), at.settings.country_code)
+    with reading(at.engine) as connection:
+        total, rows = task_search.find(connection, query)
+    return answer({"total": total, "rows": [_task(row, at) for row in rows]})
 
 
 def show_call(uuid: str) -> Response:
@@ -228,6 +237,7 @@ def list_audit() -> Response:
 
 
 ROUTES = (
+    Route("/api/v1/tasks", "GET", find_tasks, house_documents.TASKS),
     Route("/api/v1/tasks/<int(max=9223372036854775807):batch_id>", "GET", show_task, house_documents.TASK),
     Route("/api/v1/calls/<string(maxlength=100):uuid>", "GET", show_call, house_documents.CALL),
     Route("/api/v1/stats", "GET", show_stats, house_documents.STATS),

@@ -29,7 +29,7 @@ const HELD = {
 const REDIALABLE = ["failed", "unknown", "not_connected", "expired"];
 
 const at = (id) => document.getElementById(id);
-const view = { tab: "tasks", page: 1, search: "", callType: "02", chosen: null };
+const view = { tab: "tasks", page: 1, search: "", by: "batchId", status: "", callType: "02", chosen: null };
 let drawn = "";
 let reopen = null; // draws the details again, while what they show is not over
 let declined = false; // the dialog for a key was closed without one: it is not shown again unasked
@@ -85,21 +85,26 @@ function printed(milliseconds) {
 }
 const length = (seconds) => (seconds ? `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}` : "");
 
+const held = (row) => (row.heldBy ? make("small", {}, ` ${HELD[row.heldBy] || row.heldBy}`) : null);
+
 // --- lists -----------------------------------------------------------------------------------------------------------
 
 const LISTS = {
   tasks: {
-    hint: "任务 ID",
+    hint: "查找",
     empty: "还没有任务。用 createTasks 接口或 waihu submit 提交工单，它们就会出现在这里。",
     columns: ["任务", "状态", "客户", "号码", "类型", "工单编号", "创建时间"],
     fetch: () => {
-      const query = { pageNum: view.page, pageSize: SIZE };
-      if (view.search) query.batchId = view.search;
-      return ask("/api/aicall/calltask/list", query);
+      if (view.search && view.by === "batchId") {
+        return ask("/api/aicall/calltask/list", { batchId: view.search, pageNum: view.page, pageSize: SIZE });
+      }
+      const query = new URLSearchParams({ pageNum: view.page, pageSize: SIZE, status: view.status });
+      if (view.search) query.set(view.by, view.search);
+      return ask(`/api/v1/tasks?${query}`);
     },
     id: (row) => String(row.batchId),
     cells: (row) => [
-      make("td", { class: "number" }, String(row.batchId)), make("td", {}, state(row.status)),
+      make("td", { class: "number" }, String(row.batchId)), make("td", {}, state(row.status), held(row)),
       make("td", {}, row.username), make("td", { class: "number" }, row.phone), make("td", {}, row.ticketType),
       make("td", {}, row.ticketNo), make("td", { class: "number" }, printed(row.createtime)),
     ],
@@ -137,16 +142,18 @@ function outcome(row) {
   return make("span", { class: `state ${look}`, title: row.hangupCause }, text);
 }
 
+const asking = () => JSON.stringify([view.tab, view.page, view.search, view.by, view.status, view.callType]);
+
 async function drawList() {
   const list = LISTS[view.tab];
-  const asked = JSON.stringify([view.tab, view.page, view.search, view.callType]);
+  const asked = asking();
   let answer;
   try {
     answer = await list.fetch();
   } catch (error) {
     answer = { rows: [], total: 0, problem: error.message };
   }
-  if (asked !== JSON.stringify([view.tab, view.page, view.search, view.callType])) return;
+  if (asked !== asking()) return;
   const fresh = asked + JSON.stringify(answer) + view.chosen;
   if (fresh === drawn) return;
   drawn = fresh;
@@ -158,7 +165,7 @@ async function drawList() {
     return make("tr", attributes, ...list.cells(row));
   }));
   at("empty").hidden = answer.rows.length > 0;
-  at("empty").textContent = answer.problem || (view.search ? "没有找到。" : list.empty);
+  at("empty").textContent = answer.problem || (view.search || (view.tab === "tasks" && view.status) ? "没有找到。" : list.empty);
   const last = Math.max(1, Math.ceil(answer.total / SIZE));
   at("total").textContent = `共 ${answer.total}`;
   at("page").textContent = `${view.page} / ${last}`;
@@ -328,6 +335,7 @@ function choose(tab) {
   at("tab-tasks").setAttribute("aria-selected", String(tab === "tasks"));
   at("tab-records").setAttribute("aria-selected", String(tab === "records"));
   at("call-type").hidden = tab !== "records";
+  at("status").hidden = at("by").hidden = tab !== "tasks";
   at("search").value = "";
   at("search").placeholder = LISTS[tab].hint;
   hide();
@@ -344,9 +352,11 @@ at("newer").addEventListener("click", () => turn(-1));
 at("older").addEventListener("click", () => turn(1));
 at("filter").addEventListener("submit", (event) => event.preventDefault());
 at("filter").addEventListener("input", () => {
-  Object.assign(view, { page: 1, search: at("search").value.trim(), callType: at("call-type").value });
+  Object.assign(view, { page: 1, search: at("search").value.trim() });
+  for (const [name, id] of [["by", "by"], ["status", "status"], ["callType", "call-type"]]) view[name] = at(id).value;
   drawList();
 });
+at("status").append(...STATES.map(([name, text]) => make("option", { value: name }, text)));
 at("key").addEventListener("click", () => askForKey());
 at("pause").addEventListener("click", pauseOrResume);
 at("act-cancel").addEventListener("click", () => at("act-dialog").close());

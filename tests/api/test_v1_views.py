@@ -175,3 +175,30 @@ def test_an_audit_of_an_action_that_does_not_exist_is_refused(client: FlaskClien
     assert answer.status_code == 400
     assert "listen" in answer.json["detail"]
     assert client.get("/api/v1/audit?action=listen").status_code == 200
+
+
+def test_tasks_are_found_by_ticket_number_telephone_and_state(client: FlaskClient, ticket: Any) -> None:
+    sent = [ticket() | {"ticketNo": f"T{place}", "phone": f"1391234567{place}"} for place in range(3)]
+    ids = [made["batchId"] for made in client.post("/api/aicall/createTasks", json=sent).json["data"]]
+    client.post("/api/aicall/stopTasks", json={"batchIds": ids[2:]})
+
+    def found(**query: str) -> list[int]:
+        answer = client.get("/api/v1/tasks", query_string=query).json
+        assert answer["total"] == len(answer["rows"])
+        return [row["batchId"] for row in answer["rows"]]
+
+    assert found() == ids[::-1]
+    assert found(ticketNo="T1") == [ids[1]]
+    assert found(ticketNo="T") == []
+    assert found(phone="+86 139-1234-5672") == [ids[2]]
+    assert found(status="stopped") == [ids[2]]
+    assert found(status="pending", phone="13912345672") == []
+    page = client.get("/api/v1/tasks?pageNum=2&pageSize=2").json
+    assert (page["total"], [row["batchId"] for row in page["rows"]]) == (3, [ids[0]])
+    assert {"heldBy", "state", "status"} <= set(page["rows"][0])
+
+
+@pytest.mark.parametrize("query", ["status=nothing", "phone=abc", "pageNum=0", "pageSize=501", "pageNum=x"])
+def test_a_search_that_is_wrong_names_the_field(client: FlaskClient, query: str) -> None:
+    answer = client.get(f"/api/v1/tasks?{query}")
+    assert (answer.status_code, answer.json["errors"][0]["field"]) == (400, query.partition("=")[0])
