@@ -115,6 +115,6 @@ def test_who_makes_tasks_final_is_known_to_write_the_outbox() -> None:
     callers = {str(path.relative_to(root)) for path in sources if "record_final(" in path.read_text()}
     assert callers == {"shared/outbox.py", "shared/stops.py", "workers/store.py"}
     direct = {str(path.relative_to(root)) for path in sources if re.search(r"\bfinal_at=(?!null)", path.read_text())}
-    assert direct == {"shared/lifecycle.py", "shared/stops.py"}, (
+    assert direct == {"shared/lifecycle/task.py", "shared/stops.py"}, (
         "write webhook_deliveries too: shared.outbox.record_final"
     )
