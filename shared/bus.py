@@ -27,6 +27,8 @@ OWNER_TTL_MS = 10_000
 OWNER_RENEW_SECONDS = 3.0
 """Three chances to renew before a call counts as held by nobody."""
 CONNECT_TIMEOUT_SECONDS = 1.0
+ASYNC_CONNECTIONS = 50
+"""Of one media process to Redis at most: commands take a fraction of a millisecond, and a call makes a handful."""
 COMMAND_TIMEOUT_SECONDS = 2.0
 """Redis answers within a millisecond or is down; whoever asks must not hang with it."""
 
@@ -107,10 +109,14 @@ def open_redis(url: str) -> redis.Redis:
 
 
 def open_async_redis(url: str) -> redis.asyncio.Redis:
-    """As open_redis, for asyncio."""
-    return redis.asyncio.Redis.from_url(
+    """As open_redis, for asyncio. When all connections are in use, a command waits for one as long as for an answer:
+    a hundred calls that are answered at once are no reason to take Redis for away."""
+    pool = redis.asyncio.BlockingConnectionPool.from_url(
         url,
+        max_connections=ASYNC_CONNECTIONS,
+        timeout=COMMAND_TIMEOUT_SECONDS,
         socket_connect_timeout=CONNECT_TIMEOUT_SECONDS,
         socket_timeout=COMMAND_TIMEOUT_SECONDS,
         health_check_interval=30,
     )
+    return redis.asyncio.Redis.from_pool(pool)

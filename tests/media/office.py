@@ -24,7 +24,7 @@ from media.pacer import Pacer
 from media.protocol.events import AnyEvent
 from media.protocol.options import SynthesisOption, TranscriptionOption
 from media.recorder import Recorder
-from media.registry import Registry
+from media.registry import Registry, headroom
 from media.server import MediaServer, Pages
 from media.session.session import Equipment, Session
 from shared import bus, recordings
@@ -159,22 +159,22 @@ class Office:
         self.bell = Bell(self.rings)
         self.recorder = Recorder(self.loop, root, lambda recording, error: None)
         self.registry = Registry(capacity)
-        self.redis = fakeredis.FakeAsyncRedis(server=redis_server)
+        self.redis = fakeredis.FakeAsyncRedis(server=redis_server, max_connections=4 * capacity + 100)
         self.control = Control(self.redis, self.briefings, "twin", lambda uuid, hint: self.exchange.hint(uuid, hint))
         self.owners = Owners(self.redis, "twin")
         self.synthesizer = SynthesizerTwin(self.loop.call_soon)
         self.pacer = Pacer(self.loop, lambda sink, error: self.exchange.failed(sink, error))
-        self.exchange = Exchange(self._plant())
+        self.exchange = Exchange(self._plant(capacity))
         self.door = PhoneDoor(self.exchange, self.clock.monotonic)
         pages = Pages(health=lambda: {"status": "ok"}, ready=lambda: (True, {}), metrics=lambda: "x 1\n")
         self.server = MediaServer(self.door, pages, secret)
 
-    def _plant(self) -> Plant:
+    def _plant(self, capacity: int) -> Plant:
         return Plant(
             equipment=Equipment(
                 clock=self.clock,
                 soon=self.loop.call_soon,
-                hearing=Hearing(self.loop, 32, NoModel),  # type: ignore[arg-type]
+                hearing=Hearing(self.loop, capacity + headroom(capacity), NoModel),  # type: ignore[arg-type]
                 speech=SpeechTwin(RecognizersTwin(), self.synthesizer),
                 clips=ClipsTwin(self.loop.call_soon),
             ),

@@ -132,13 +132,13 @@ def test_a_process_that_drains_says_at_once_that_it_takes_no_call(tmp_path: Path
 
 def test_a_drain_under_many_calls_loses_none(tmp_path: Path) -> None:
     """Some talk, some ring; the talking ones end one after another, those that ring pick up meanwhile."""
-    talking, ringing_still = range(1, 11), range(11, 21)
+    talking, ringing_still = range(1, 101), range(101, 201)
 
     async def call(here: Office, number: int) -> str:
         async with here.dial() as phone:
             session = await answer(here, phone, number)
             await here.until(lambda: here.registry.draining)
-            await asyncio.sleep(0.01 * number)
+            await asyncio.sleep(0.005 * number)
             session.end("done", "system")
         await here.redis.zrem(bus.LEASES_KEY, uuid_of(number))
         return session.reason
@@ -153,6 +153,6 @@ def test_a_drain_under_many_calls_loses_none(tmp_path: Path) -> None:
         second = [asyncio.ensure_future(call(here, number)) for number in ringing_still]
         assert set(await asyncio.gather(*first, *second)) == {"done"}
         await leaving
-        assert (here.registry.admitted, here.registry.refused) == (20, 0)
+        assert (here.registry.admitted, here.registry.refused) == (200, 0)
 
-    in_office(scenario, tmp_path, capacity=32)
+    in_office(scenario, tmp_path, capacity=256)
