@@ -174,12 +174,7 @@ def _media_ended(call: Call, fact: MediaEnded) -> tuple[Call, Effects]:
             replace(known, time_len=_seconds(fact.answered_at, fact.ended_at)), fact.ended_at, fact.at, Outcome.ANSWERED
         )
     if call.end_untold:
-        known = replace(
-            known,
-            hangup_cause=NORMAL_CLEARING,
-            ended_at=fact.ended_at,
-            time_len=_seconds(fact.answered_at, fact.ended_at),
-        )
+        known = replace(known, ended_at=fact.ended_at, time_len=_seconds(fact.answered_at, fact.ended_at))
     return _maybe_close(known, fact.at), Effects(finish=True)
 
 
@@ -201,8 +196,6 @@ def _cdr(call: Call, fact: CdrReceived) -> tuple[Call, Effects]:
     told = fact.answer_time is not None and fact.end_time is not None and fact.end_time >= fact.answer_time
     if told and (known.live or known.answered_at is not None):
         known = replace(known, time_len=_seconds(fact.answer_time or 0, fact.end_time or 0))
-    if call.end_untold:
-        known = replace(known, hangup_cause=NORMAL_CLEARING)
     if not known.live:
         return _maybe_close(known, fact.at), NOTHING
     if fact.answer_time is None and known.state is not CallState.ANSWERED:
@@ -285,7 +278,7 @@ def _hang_up_or_end(call: Call, at: int) -> tuple[Call, Effects]:
     outcome = {CallState.ANSWERED: Outcome.ANSWERED, CallState.RINGING: Outcome.NO_ANSWER}.get(call.state, Outcome.LOST)
     ended, effects = _end(call, at, at, outcome)
     if ended.end_untold:
-        ended = replace(ended, hangup_cause=LOST, time_len=0)
+        ended = replace(ended, time_len=0)
     return ended, replace(effects, hang_up=bool(call.call_id))
 
 

@@ -195,9 +195,9 @@ def answered_and_lost() -> Call:
     return call
 
 
-def test_an_answered_call_whose_end_was_never_told_has_no_length_and_says_that_it_was_lost() -> None:
+def test_an_answered_call_whose_end_was_never_told_has_no_length_yet() -> None:
     call = answered_and_lost()
-    assert (call.state, call.hangup_cause, call.time_len) == (CallState.ENDED, "LOST:sip:0", 0)
+    assert (call.state, call.hangup_cause, call.time_len) == (CallState.ENDED, "NORMAL_CLEARING:sip:200", 0)
     assert call.end_untold
 
 
@@ -205,7 +205,7 @@ def test_its_end_is_the_last_audio_that_is_known() -> None:
     call = answered_and_lost()
     for fact in (life.AudioLost(T0 + 400_000, T0 + 200, T0 + 14_600), life.AudioLost(T0 + 500_000, T0 + 200, T0 + 200)):
         call, effects = life.apply(call, fact, POLICY)
-        assert (call.time_len, call.ended_at, call.hangup_cause) == (15, T0 + 14_600, "LOST:sip:0")
+        assert (call.time_len, call.ended_at, call.hangup_cause) == (15, T0 + 14_600, "NORMAL_CLEARING:sip:200")
         assert effects == life.NOTHING
 
 

@@ -103,7 +103,7 @@ def test_a_call_whose_end_nobody_saw_lasted_as_long_as_what_is_known_of_it(offic
         sweep(office.house)
         finish_call(office.house, uuid)
     call = office.call(uuid)
-    assert (call.state, call.hangup_cause) == ("ended", "LOST:sip:0")
+    assert (call.state, call.hangup_cause) == ("ended", "NORMAL_CLEARING:sip:200")
     assert (call.time_len, call.ended_at) == (15, began + 14_400)
     task = office.task(call.batch_id)
     assert (task.state, task.connected) == ("completed", True)
