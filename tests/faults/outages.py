@@ -175,6 +175,7 @@ def rivals(house: House, fight: Callable[[Cursor, str, int], None]) -> Iterator[
     def work() -> None:
         with session(house) as cursor:
             cursor.execute("SET deadlock_timeout = '1min'")  # so that it is the product that is made to give way
+            cursor.execute("SET default_transaction_isolation = 'read committed'")  # as above, whatever the house's is
             while not stop.wait(0.02):
                 cursor.execute(f"SELECT uuid, batch_id FROM calls WHERE {LIVE.text} ORDER BY random() LIMIT 1")
                 for uuid, batch_id in cursor.fetchall():
