@@ -53,8 +53,12 @@ class Mouth:
         self._waiting.append(sounding)
 
     def speak(self, samples: int) -> Pcm:
-        """The next `samples` samples of the line."""
-        out = self._bed(samples)
+        """The next `samples` samples of the line; read-only while nothing but its noise is heard."""
+        bed = self._bed(samples)
+        if not self._waiting or self._waiting[0].pcm is None:  # most of the time: nothing to mix
+            self.now += samples
+            return bed
+        out = bed.astype(np.int32)
         filled = 0
         while filled < samples and self._waiting:
             sounding = self._waiting[0]
@@ -80,7 +84,9 @@ class Mouth:
             self._waiting[0].end = self.now
         self._waiting.clear()
 
-    def _bed(self, samples: int) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
-        places = (self._phase + np.arange(samples)) % len(self._noise)
-        self._phase = (self._phase + samples) % len(self._noise)
-        return self._noise[places].astype(np.int32)
+    def _bed(self, samples: int) -> Pcm:
+        start, size = self._phase, len(self._noise)
+        self._phase = (start + samples) % size
+        if start + samples <= size:
+            return self._noise[start : start + samples]
+        return self._noise[np.arange(start, start + samples) % size]

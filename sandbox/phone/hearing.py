@@ -89,7 +89,7 @@ class Loudness:
     def add(self, power: float, samples: npt.NDArray[np.int16]) -> None:
         self.power += power * len(samples)
         self.samples += len(samples)
-        self.peak = max(self.peak, int(np.max(np.abs(samples.astype(np.int32)))))
+        self.peak = max(self.peak, int(samples.max()), -int(samples.min()))
 
 
 @dataclass(slots=True)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from sandbox.people.mouth import WAITING_SOUNDS, Mouth, Sounding
+from sandbox.people.sounds import noise
 
 
 def tone(samples: int, value: int = 5000) -> Sounding:
@@ -14,6 +15,14 @@ def test_silence_is_comfort_noise_of_the_line() -> None:
     line = np.concatenate([Mouth(-60.0).speak(160) for _ in range(1)] + [Mouth(-60.0, phase=160).speak(8000)])
     level = 20 * np.log10(np.sqrt(np.mean(line.astype(float) ** 2)) / 32768)
     assert -61 < level < -59
+
+
+def test_the_noise_goes_round_and_round_in_frames_of_any_length() -> None:
+    bed = noise(-60.0)
+    mouth = Mouth(-60.0, phase=len(bed) - 100)
+    line = np.concatenate([mouth.speak(samples) for samples in (160, 40, len(bed), 160)])
+    assert np.array_equal(line, np.roll(np.tile(bed, 2), 100)[: len(line)])
+    assert mouth.now == len(line)
 
 
 def test_sounds_follow_one_another_without_a_hole() -> None:
