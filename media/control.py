@@ -22,7 +22,8 @@ from shared import bus
 
 MAX_WAITING = 500
 """Live events that wait for Redis; the oldest go first. A watcher who missed some sees the next."""
-BATCH = 100
+GATHER_SECONDS = 0.1
+"""Between two batches: who watches sees no difference, and many calls' events go out at once."""
 RECONNECT_SECONDS = (0.5, 1.0, 2.0, 5.0)
 """Pauses between tries; the last one repeats."""
 HEED_SECONDS = 1.0
@@ -181,12 +182,11 @@ class Control:
         while True:
             await self._filled.wait()
             self._filled.clear()
-            while self._outbox:
-                batch = [self._outbox.popleft() for _ in range(min(BATCH, len(self._outbox)))]
-                async with self._client.pipeline(transaction=False) as pipeline:
-                    for message in batch:
-                        pipeline.publish(bus.LIVE_CHANNEL, message)
-                    await pipeline.execute()
+            async with self._client.pipeline(transaction=False) as pipeline:
+                while self._outbox:
+                    pipeline.publish(bus.LIVE_CHANNEL, self._outbox.popleft())
+                await pipeline.execute()
+            await asyncio.sleep(GATHER_SECONDS)
 
     async def _catch_up(self) -> None:
         """Hints that were said while nobody listened: what they were about is in the briefings.

@@ -175,6 +175,26 @@ class Play:
         self.taken += content
         return frame
 
+    def next_in_run(self, at: int) -> memoryview | None:
+        """``next_frame`` and ``sent`` in one for the usual case: a whole frame of what was appended in one piece, for
+        timeline sample ``at``, where the one before it ended. None, and nothing taken, in every other case."""
+        count = self._frame
+        if self.unsent <= count or not self._runs:
+            return None
+        run = self._runs[-1]
+        start, position, samples = run
+        chunk = self._chunks[0]
+        end = self._at + count * 2
+        if start + samples != at or position + samples != self.taken or end >= len(chunk):
+            return None
+        frame = chunk[self._at : end]
+        self._at = end
+        self._tail.append(frame)
+        self.unsent -= count
+        self.taken += count
+        run[2] = samples + count
+        return frame
+
     def _join(self, size: int) -> memoryview:
         """``size`` bytes from as many chunks as they lie in."""
         pieces: list[memoryview] = []

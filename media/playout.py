@@ -153,10 +153,15 @@ class Playout:
             self._settle(clock)
         if not queue or self.paused:
             return _NOTHING
-        ahead = self._sent_until - clock
+        until = self._sent_until
+        ahead = until - clock
         due = (self._lead + self._half - (ahead if ahead > 0 else 0)) // self._frame
         if due <= 0:
             return _NOTHING
+        if due == 1 and ahead > 0 and (frame := queue[0].next_in_run(until)) is not None:
+            self.taken_at = until
+            self._sent_until = until + self._frame
+            return (frame,)
         frames = self._send(due, clock)
         if not frames and ahead <= 0:
             self._note_starvation(clock)

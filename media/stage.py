@@ -55,7 +55,7 @@ _NOTHING: tuple[Block | Late, ...] = ()
 class Stage:
     """Channel 0 is the customer's, 1 ours; [``base``, ``base`` + size) is held, of which [``base``, ``end``) is known."""
 
-    __slots__ = ("_block", "_rate", "_rows", "_seal_at", "_settle", "base", "end", "size")
+    __slots__ = ("_block", "_rate", "_rows", "_seal_at", "_settle", "_silence", "base", "end", "size")
 
     def __init__(self, rate: int) -> None:
         self._rate = rate
@@ -63,7 +63,8 @@ class Stage:
         self._settle = int(SETTLE_S * rate)
         self._seal_at = self._block + self._settle
         self.size = int(STAGE_S * rate)
-        self._rows = (bytearray(self.size * 2), bytearray(self.size * 2))
+        self._rows = (memoryview(bytearray(self.size * 2)), memoryview(bytearray(self.size * 2)))
+        self._silence = memoryview(bytes(self._block * 2))
         self.base = 0
         """The first sample that has not left."""
         self.end = 0
@@ -138,11 +139,11 @@ class Stage:
         position = self.base % self.size * 2
         end = position + samples * 2
         if end <= len(row):
-            taken = bytes(row[position:end])
-            row[position:end] = bytes(samples * 2)
+            taken = row[position:end].tobytes()
+            row[position:end] = self._silence[: samples * 2]
             return taken
         over = end - len(row)
         taken = bytes(row[position:]) + bytes(row[:over])
-        row[position:] = bytes(len(row) - position)
-        row[:over] = bytes(over)
+        row[position:] = self._silence[: len(row) - position]
+        row[:over] = self._silence[:over]
         return taken

@@ -8,6 +8,7 @@ loud, while it speaks or may begin to, and for a short while after.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -86,7 +87,8 @@ class EarBank:
     between them through deques, whose ends are atomic.
     """
 
-    def __init__(self, rows: int, model: SpeechModel) -> None:
+    def __init__(self, rows: int, model: SpeechModel, between: Callable[[], None] = lambda: None) -> None:
+        """``between`` is called during a look after each few tenths of a millisecond of work."""
         self._memory = np.zeros((rows, RING_SAMPLES), np.int16)
         self._windows = self._memory.reshape(rows, SLOTS, WINDOW)
         self._written = np.zeros(rows, np.int64)
@@ -97,6 +99,7 @@ class EarBank:
         self._opened: deque[tuple[int, Owner, SpeechRule, bool]] = deque()
         self._closed: deque[int] = deque()
         self._model = model
+        self._between = between
         self._gate = NoiseGate(rows)
         self._hysteresis = Hysteresis(rows)
         self._next = np.zeros(rows, np.int64)
@@ -185,23 +188,37 @@ class EarBank:
         awake = loud | self._hysteresis.undecided(rows) | (index < self._awake_until[rows])
         waking = awake & ~self._awake[rows]
         self._awake[rows] = awake
-        if waking.any():
-            self._wake(rows[waking], index[waking])
         if awake.any():
-            self._judge(rows[awake], index[awake], chunk[awake], events)
+            replayed = self._replay(rows[waking], index[waking])
+            self._judge(rows[awake], index[awake], chunk[awake], rows[waking], replayed, events)
         toned = self._wants_dtmf[rows] & (loud | self._dtmf_busy[rows])
         if toned.any():
+            self._between()
             self._press(rows[toned], index[toned], chunk[toned], events)
 
-    def _wake(self, rows: Rows, index: npt.NDArray[np.int64]) -> None:
-        """Rows that slept: the model starts from nothing, and hears a little of what came before."""
-        self._model.forget(rows)
-        for back in range(REPLAY, 0, -1):
-            self._model.probabilities(rows, self._gather(rows, index - back)[:, LOOKBACK - CONTEXT :])
+    def _replay(self, rows: Rows, index: npt.NDArray[np.int64]) -> list[Floats]:
+        """What rows that slept hear first, oldest first: a little of what came before."""
+        return [self._gather(rows, index - back) for back in range(REPLAY, 0, -1)] if len(rows) else []
 
-    def _judge(self, rows: Rows, index: npt.NDArray[np.int64], chunk: Floats, events: list[Event]) -> None:
+    def _judge(
+        self,
+        rows: Rows,
+        index: npt.NDArray[np.int64],
+        chunk: Floats,
+        waking: Rows,
+        replayed: Sequence[Floats],
+        events: list[Event],
+    ) -> None:
+        """All windows are encoded together; of ``waking`` rows, for which the model starts from nothing, what came before too."""
         self.stats.judged += len(rows)
-        probabilities = self._model.probabilities(rows, chunk[:, LOOKBACK - CONTEXT :])
+        windows = np.concatenate([*replayed, chunk]) if replayed else chunk
+        features = self._model.encode(windows[:, LOOKBACK - CONTEXT :], self._between)
+        if replayed:
+            self._model.forget(waking)
+        for at in range(0, len(features) - len(rows), len(waking) or 1):
+            self._model.step(waking, features[at : at + len(waking)])
+        self._between()
+        probabilities = self._model.step(rows, features[-len(rows) :])
         events.extend(
             SpeechChange(self._owners[change.row], change.speaking, change.window * WINDOW)
             for change in self._hysteresis.update(rows, probabilities, index)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from media.audio.errors import OverwrittenError
 from media.audio.ring import Ring
 from media.ears.bank import EarBank
 from media.ears.hysteresis import SpeechRule
@@ -107,11 +108,15 @@ class Uplink:
 
     def take(self) -> bytes | None:
         """The next whole block, or None if it is not there yet. What was overwritten is skipped and counted."""
-        if self._ring.written - self.position < self._samples:
+        ring, position, samples = self._ring, self.position, self._samples
+        if ring.written - position < samples:
             return None
-        self._skip_lost()
-        block = self._ring.read(self.position, self._samples)
-        self.position += self._samples
+        try:
+            block = ring.read(position, samples)
+        except OverwrittenError:
+            self._skip_lost()
+            return self.take()
+        self.position = position + samples
         return block
 
     def rest(self) -> bytes:

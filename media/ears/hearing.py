@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -14,13 +12,12 @@ from media.ears.bank import BankStats, EarBank, Event, SpeechChange
 from media.ears.ears import Ears, Listener
 from media.ears.hysteresis import SpeechRule
 from media.ears.vad import SpeechModel
+from media.priority import give_way, step_back
 
 LOOK_EVERY_S = 0.016
 """Half a window: a verdict waits 8 ms on average, and a batch holds half of all calls."""
 JOIN_S = 5.0
 """How long ``stop`` waits for the thread: one batch takes milliseconds."""
-_NICENESS = 5
-"""When the loop and this thread want the same core, the loop goes first: a late verdict costs less than late audio."""
 
 _log = logging.getLogger(__name__)
 
@@ -43,7 +40,7 @@ class Hearing:
         """
         self._loop = loop
         self._clock = clock
-        self._bank = EarBank(capacity, model(capacity))
+        self._bank = EarBank(capacity, model(capacity), give_way)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="ears", daemon=True)
         self.failures = 0
@@ -69,8 +66,7 @@ class Hearing:
         return Ears(self._bank, listener, now, rule or SpeechRule(), dtmf)
 
     def _run(self) -> None:
-        if sys.platform == "linux":
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
+        step_back()
         due = self._clock()
         while not self._stopping.wait(max(0.0, due - self._clock())):
             due = max(due + LOOK_EVERY_S, self._clock())

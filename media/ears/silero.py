@@ -6,8 +6,8 @@ one core of a Xeon with AVX-512. tests/media/ears/test_silero.py holds the two a
 
 A window is 256 samples with the 32 before it: [batch, 288]. Through the network go: four overlapping spectra of 128
 samples each (magnitudes at 65 frequencies), a convolution over the four, two with stride 2 that leave one column, a
-fourth, an LSTM cell of 128, and one number. Where a convolution reaches beyond the edge its padding is zero, so those
-taps are left out of the product.
+fourth: so far a window stands for itself. Then come an LSTM cell of 128, and one number. Where a convolution reaches
+beyond the edge its padding is zero, so those taps are left out of the product.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from media.ears.weights import Floats
 SAMPLES = 288
 STATE = 128
 """Width of the LSTM's two states."""
+FEATURES = 128
+"""Of a window, which the LSTM takes."""
 _BLOCK, _HOP, _BINS, _SPECTRA = 128, 64, 65, 4
 _REFLECTED = 32
 """Samples after the end, mirrored at the last one, that the fourth spectrum reaches."""
@@ -49,11 +51,13 @@ class Silero:
         self._second = (_taps(second, 1, 2), _taps(second, 0, 1, 2))
         self._third = _taps(third, 1, 2)
         self._fourth = _taps(fourth, 1)
-        # sigmoid(x) = (1 + tanh(x / 2)) / 2: the halves go into the weights, so that one tanh does for all four gates.
-        halves = np.repeat(np.array([0.5, 0.5, 1, 0.5], np.float32), STATE)
-        both = np.concatenate([weights["decoder.rnn.weight_ih"], weights["decoder.rnn.weight_hh"]], axis=1)
+        # sigmoid(x) = (1 + tanh(x / 2)) / 2: the halves go into the weights, so that one tanh does for all four gates,
+        # and the candidate, which is no sigmoid, goes last, so that the other three lie together.
+        order = np.concatenate([np.arange(gate * STATE, (gate + 1) * STATE) for gate in (0, 1, 3, 2)])
+        halves = np.repeat(np.array([0.5, 0.5, 0.5, 1], np.float32), STATE)
+        both = np.concatenate([weights["decoder.rnn.weight_ih"], weights["decoder.rnn.weight_hh"]], axis=1)[order]
         self._cell = np.ascontiguousarray((both * halves[:, None]).T)
-        self._cell_bias = (weights["decoder.rnn.bias_ih"] + weights["decoder.rnn.bias_hh"]) * halves
+        self._cell_bias = (weights["decoder.rnn.bias_ih"] + weights["decoder.rnn.bias_hh"])[order] * halves
         self._verdict = np.ascontiguousarray(weights["decoder.decoder.2.weight"][0, :, 0])
         self._verdict_bias = weights["decoder.decoder.2.bias"]
 
@@ -65,24 +69,24 @@ class Silero:
         self._columns = memory(_SPECTRA * 128)
         self._pairs = memory(2 * 64)
         self._single = memory(64)
-        self._feature = memory(128 + STATE)
+        self._inputs = memory(FEATURES + STATE)
         self._gates = memory(_GATES)
 
-    def run(self, windows: Floats, hidden: Floats, cell: Floats) -> tuple[Floats, Floats, Floats]:
-        """The probability of speech in each of ``windows``, and both states after it.
+    def step(self, features: Floats, hidden: Floats, cell: Floats) -> tuple[Floats, Floats, Floats]:
+        """The probability of speech in the window of each of ``features`` [n, FEATURES], and both states after it.
 
-        ``windows``: [n, SAMPLES], int16 values as float32; the states, [n, STATE], are left as they are.
+        The states, [n, STATE], are left as they are.
         """
-        feature = self._feature[: len(windows)]
-        self._encode(windows, feature[:, :128])
-        feature[:, 128:] = hidden
-        gates = np.matmul(feature, self._cell, out=self._gates[: len(windows)])
+        inputs = self._inputs[: len(features)]
+        inputs[:, :FEATURES] = features
+        inputs[:, FEATURES:] = hidden
+        gates = np.matmul(inputs, self._cell, out=self._gates[: len(features)])
         gates += self._cell_bias
         np.tanh(gates, out=gates)
-        let_in, keep, candidate, let_out = (gates[:, at : at + STATE] for at in range(0, _GATES, STATE))
-        for gate in (let_in, keep, let_out):
-            gate += _ONE
-            gate *= _HALF
+        sigmoids = gates[:, : 3 * STATE]
+        sigmoids += _ONE
+        sigmoids *= _HALF
+        let_in, keep, let_out, candidate = (gates[:, at : at + STATE] for at in range(0, _GATES, STATE))
         after = keep * cell
         let_in *= candidate
         after += let_in
@@ -91,8 +95,8 @@ class Silero:
         heard = np.maximum(said, 0.0) @ self._verdict + self._verdict_bias
         return _HALF + _HALF * np.tanh(_HALF * heard), said, after
 
-    def _encode(self, windows: Floats, feature: Floats) -> None:
-        """Spectra and convolutions, into ``feature`` [n, 128]."""
+    def encode(self, windows: Floats) -> Floats:
+        """Spectra and convolutions: the features [n, FEATURES] of ``windows`` [n, SAMPLES], int16 values as float32."""
         count = len(windows)
         magnitudes = self._spectra(windows)
         columns = self._columns[:count]
@@ -106,7 +110,9 @@ class Silero:
         _bend(pairs.reshape(count, 2, 64), self._biases[1])
         single = np.matmul(pairs, self._third, out=self._single[:count])
         _bend(single, self._biases[2])
-        _bend(np.matmul(single, self._fourth, out=feature), self._biases[3])
+        features: Floats = np.matmul(single, self._fourth)
+        _bend(features, self._biases[3])
+        return features
 
     def _spectra(self, windows: Floats) -> Floats:
         """The magnitudes of four blocks of each window: [n, 4 * 65]."""

@@ -117,6 +117,32 @@ def test_the_oldest_live_events_are_dropped_first() -> None:
     asyncio.run(scenario())
 
 
+def test_the_events_of_many_calls_go_out_together() -> None:
+    async def scenario() -> None:
+        redis = fakeredis.FakeAsyncRedis()
+        pipelines: list[object] = []
+        make = redis.pipeline
+
+        def pipeline(transaction: bool = True) -> object:
+            pipelines.append(made := make(transaction=transaction))
+            return made
+
+        redis.pipeline = pipeline
+        control = Control(redis, BriefingsTwin(), "p1", lambda uuid, hint: None)
+        running = asyncio.ensure_future(control.run())
+        await until(lambda: control.connected)
+        for number in range(60):
+            control.tell(uuid_of(number), event(number))
+            await asyncio.sleep(0)
+        await until(lambda: not control._outbox)
+        assert 1 <= len(pipelines) <= 5, "the first at once, and what came meanwhile after it"
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await redis.aclose()
+
+    asyncio.run(scenario())
+
+
 def test_dialogue_is_told_only_when_asked_for() -> None:
     async def scenario() -> None:
         redis = fakeredis.FakeAsyncRedis()

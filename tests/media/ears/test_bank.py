@@ -11,7 +11,7 @@ import pytest
 from media.audio.ring import RING_SAMPLES, WINDOW, Ring
 from media.ears.bank import KEEP, MAX_BEHIND, EarBank, EarsFullError, Event, KeyPress, SpeechChange
 from media.ears.hysteresis import SpeechRule
-from media.ears.vad import SpeechModel
+from media.ears.vad import MAX_BATCH, SpeechModel
 
 Samples = npt.NDArray[np.int16]
 
@@ -89,6 +89,26 @@ def test_many_calls_hear_what_each_alone_hears(
         single = Call(alone)
         expected = [event.sample for event in run(alone, [(single, samples)])]
         assert [event.sample for event in events if event.owner is call] == expected
+
+
+def test_a_look_at_many_calls_pauses_at_each_batch(
+    babble: Callable[..., Samples], line: Callable[..., Samples]
+) -> None:
+    rows, pauses = 3 * MAX_BATCH, 0
+
+    def pause() -> None:
+        nonlocal pauses
+        pauses += 1
+
+    bank = EarBank(rows, SpeechModel(rows), pause)
+    calls = [Call(bank) for _ in range(rows)]
+    bank.look()
+    assert pauses == 0
+    for call in calls:
+        call.hear(line(babble(0.1))[:WINDOW])
+    bank.look()
+    assert bank.stats.judged == rows
+    assert pauses >= rows // MAX_BATCH
 
 
 def test_keys_are_told_with_their_place(bank: EarBank, line: Callable[..., Samples]) -> None:

@@ -119,11 +119,11 @@ def test_a_look_that_fails_is_counted_and_the_next_ones_go_on(
     class FailsOnce(SpeechModel):
         failed = False
 
-        def probabilities(self, rows: npt.NDArray[np.intp], windows: Floats) -> Floats:
+        def step(self, rows: npt.NDArray[np.intp], features: Floats) -> Floats:
             if not self.failed:
                 self.failed = True
                 raise RuntimeError("out of memory")
-            return super().probabilities(rows, windows)
+            return super().step(rows, features)
 
     async def scenario() -> None:
         hearing = Hearing(asyncio.get_running_loop(), capacity=4, model=FailsOnce)

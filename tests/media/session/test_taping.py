@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from media.audio.ring import Ring
 from media.session.taping import PIECE, Taping
+from media.stage import Late, Stage
 from tests.media.twins import RecordingTwin
 
 
@@ -70,6 +71,30 @@ def test_no_more_than_a_piece_waits() -> None:
         held = (number + 1) * 160
         assert held - sum(len(pcm) // 2 for _, pcm in recording.heard) < PIECE
         assert held - sum(len(pcm) // 2 for _, pcm in recording.said) < PIECE
+
+
+@given(st.lists(st.integers(0, 5), min_size=40, max_size=120))
+def test_both_sides_come_before_their_block_leaves(waits: list[int]) -> None:
+    """Ours leads by 60 ms, the customer's comes in bursts of up to 120 ms: nothing is written over its place later."""
+    ring, recording, stage = Ring(), RecordingTwin(), Stage(8000)
+    taping = Taping(recording, ring)
+    late: list[Late] = []
+    heard = said = told_heard = told_said = 0
+    wait = 0
+    for number in range(len(waits) * 3):
+        taping.said(said, [memoryview(bytes(320))] * (4 if not said else 1))
+        said += 640 if not said else 160
+        wait = wait - 1 if wait else waits[number // 3]
+        if not wait:
+            while heard < (number + 1) * 160:
+                ring.write(bytes(320))
+                taping.heard(heard, 160)
+                heard += 160
+        for channel, pieces, told in ((0, recording.heard, told_heard), (1, recording.said, told_said)):
+            for start, pcm in pieces[told:]:
+                late += [piece for piece in stage.put(channel, start, pcm) if isinstance(piece, Late)]
+        told_heard, told_said = len(recording.heard), len(recording.said)
+    assert late == []
 
 
 def test_what_is_erased_was_handed_over_before() -> None:
