@@ -21,9 +21,9 @@ from tests.faults.house import LOOK_AGAIN, ROLES, Batch, House
 from tests.faults.pause import STEPS, VARIABLE
 from tests.faults.verdict import Struck, Verdict, note
 
-__all__ = ["ABSENT", "BRIEF", "FLEETING", "LISTENER", "PEOPLE", "REFUSED", "TALKER", "note"]
+__all__ = ["ABSENT", "BRIEF", "FLEETING", "HOLDER", "PEOPLE", "REFUSED", "TALKER", "note"]
 
-BRIEF, LISTENER, TALKER, ABSENT, FLEETING, REFUSED = "0101", "0102", "0001", "0012", "0019", "0013"
+BRIEF, HOLDER, TALKER, ABSENT, FLEETING, REFUSED = "0101", "0102", "0001", "0012", "0019", "0013"
 PEOPLE = (BRIEF, BRIEF, FLEETING, FLEETING, ABSENT, REFUSED)
 MISBEHAVIOURS = tuple(f"{number:04d}" for number in range(31, 48))
 """The sandbox's numbers behind which its phone system misbehaves, each in its own way (sandbox/people/manners.yaml)."""

@@ -15,21 +15,32 @@ _table: list[Verdict] = []
 
 
 @pytest.fixture(scope="session")
-def database_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def server() -> Iterator[str | None]:
+    """The URL of a PostgreSQL server's maintenance database; None where there is none to start."""
     binaries = find_binaries()
     if binaries is None:
-        yield f"sqlite:///{tmp_path_factory.mktemp('database') / 'waihu.db'}"
+        yield None
         return
-    with running_server(binaries) as server, fresh_database(server) as url:
+    with running_server(binaries) as url:
         yield url
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
+def database_url(server: str | None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """An empty database."""
+    if server is None:
+        yield f"sqlite:///{tmp_path_factory.mktemp('database') / 'waihu.db'}"
+        return
+    with fresh_database(server) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
 def postgresql(database_url: str) -> PostgreSQL | None:
     return PostgreSQL(database_url) if database_url.startswith("postgresql") else None
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def shared_house(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     with House(tmp_path_factory.mktemp("attacked") / "house", database_url) as house:
         yield house

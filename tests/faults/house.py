@@ -35,6 +35,8 @@ from shared.settings import PREFIX, Settings, load
 
 ROOT = Path(__file__).resolve().parents[2]
 SCENARIO = Path(__file__).with_name("scenario.yaml")
+PLAYBOOKS = (ROOT / "playbooks", Path(__file__).with_name("playbooks"))
+"""The product's, and those of attacks whose people need a robot that says little."""
 KEY, SECRET = "house-under-attack-api-key", "house-under-attack-phone-secret"
 """Looked for in every log afterwards: neither may ever be written down."""
 ROLES = ("web", "worker1", "worker2", "beat1", "beat2", "media1", "media2")
@@ -86,12 +88,15 @@ class House:
         self.ports = dict(zip(("redis", "phone", "cloud", "api", "media", "flower"), free_ports(6), strict=True))
         # Flower's line in the Procfile names a file from where it stands; a developer's .env is not to be read.
         (directory / "deploy").symlink_to(ROOT / "deploy")
+        (directory / "playbooks").mkdir()
+        for playbook in (path for each in PLAYBOOKS for path in each.glob("*.md")):
+            (directory / "playbooks" / playbook.name).symlink_to(playbook)
         own = {
             "DATABASE_URL": database_url,
             "REDIS_URL": f"redis://127.0.0.1:{self.ports['redis']}/0",
             "STATE_DIR": str(directory),
             "PHONE_URL": f"http://127.0.0.1:{self.ports['phone']}/np/sandbox/dialog",
-            "PLAYBOOKS_DIR": str(ROOT / "playbooks"),
+            "PLAYBOOKS_DIR": str(directory / "playbooks"),
             **{f"{name.upper()}_LISTEN": f"127.0.0.1:{self.ports[name]}" for name in ("api", "media", "flower")},
             "PUBLIC_URL": f"http://127.0.0.1:{self.ports['api']}",
         }
@@ -232,10 +237,10 @@ class House:
 
     # --- what people do ----------------------------------------------------------------------------------------------
 
-    def tickets(self, suffixes: Sequence[str]) -> list[dict[str, str]]:
+    def tickets(self, suffixes: Sequence[str], ticket_type: str = "活动通知1") -> list[dict[str, str]]:
         """One ticket each, to a number of its own that ends as the sandbox's people do."""
         numbers = [f"13{next(self._numbers):05d}{suffix}" for suffix in suffixes]
-        common = {"username": "张三", "ticketType": "活动通知1", "ticketContent": "本周六上午九点，会员日活动。"}
+        common = {"username": "张三", "ticketType": ticket_type, "ticketContent": "本周六上午九点，会员日活动。"}
         return [{"ticketNo": f"T-{number}", "phone": number, **common} for number in numbers]
 
     def submit(self, suffixes: Sequence[str], *, within: float = 60.0) -> Batch:

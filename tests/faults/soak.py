@@ -28,7 +28,7 @@ from shared.database import reading
 from shared.doorbell import QUEUES
 from shared.lifecycle import FINAL_TASKS, LIVE_CALLS
 from shared.schema import calls, tasks
-from tests.faults import attacks, outages, talks
+from tests.faults import attacks, drain, outages, talks
 from tests.faults.house import Batch, House
 from tests.faults.intruders import intrude
 from tests.faults.postgresql import PostgreSQL
@@ -50,7 +50,7 @@ WAR: dict[str, Attack] = {
     "kills": lambda house, seed: attacks.kills(house, seed, blows=40),
     "steps": attacks.steps,
     "media": talks.media_killed,
-    "drain": lambda house, seed: talks.media_drained(house, seed, people=20),
+    "drain": lambda house, seed: drain.media_drained(house, seed, people=20),
 }
 PEACEFUL = 0.6
 WARM = 0.15
@@ -73,7 +73,7 @@ def main() -> int:
     seed = random.SystemRandom().randrange(1 << 31) if asked.seed is None else asked.seed
     directory = Path(tempfile.mkdtemp(prefix="waihu-soak-"))
     print(f"soak: seed {seed}, {asked.minutes:g} minutes, {directory}", flush=True)
-    with database(directory) as (url, server), House(directory / "house", url) as house:
+    with database(directory) as (url, server), House(directory / "house", url, **drain.LONG_CALLS) as house:
         only = asked.only.split(",") if asked.only else None
         soak = Soak(house, server, only, seed, asked.minutes * 60, asked.rate)
         right = soak.run()

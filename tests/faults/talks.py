@@ -1,8 +1,7 @@
-"""The attacks on live conversations: media killed, told to leave, without room on its disk; providers that stall."""
+"""The attacks on live conversations: media killed, without room on its disk; providers that stall."""
 
 from __future__ import annotations
 
-import json
 import random
 import time
 import wave
@@ -13,7 +12,7 @@ from sqlalchemy import select
 
 from shared.database import reading
 from shared.schema import calls
-from tests.faults.attacks import BRIEF, LISTENER, TALKER
+from tests.faults.attacks import BRIEF, TALKER
 from tests.faults.house import Batch, House, wait_for
 from tests.faults.verdict import Struck, Verdict
 
@@ -40,35 +39,6 @@ def media_killed(house: House, seed: int, rounds: int = 2) -> Struck:
         return "" if verdict.words > verdict.answered else "people talked, and hardly a word was written down"
 
     return Struck("media killed in mid-call", batch, 2 * rounds, checks=[talked])
-
-
-def media_drained(house: House, seed: int, people: int = 40) -> Struck:
-    """SIGTERM to both media processes while so many people listen, on these and on two new ones: each lets its calls finish."""
-    leaving = [house.processes.pop(role) for role in MEDIA]
-    house.start(*MEDIA)  # the new ones first, as docs/operations.md says
-    wait_for(lambda: house.ready(media=4), 90, "the new media processes do not come up")
-    batch = house.submit([LISTENER] * people + [TALKER] * (seed % 5 + 3))
-    wait_for(lambda: len(house.live(batch)) > people * 0.7, 60, "they are not all on the phone")
-    for process in leaving:
-        process.terminate()
-    codes = [process.wait(90) for process in leaving]
-    live = sum(_sessions_at_drain(house, role) for role in MEDIA)
-
-    def torn(_verdict: Verdict) -> str:
-        lines = [call["audio"]["line"] for call in house.report()["calls"] if call["callee"] in batch.ids]
-        broken = [line for line in lines if line["opened"] != 1]
-        return f"exit codes {codes}, {len(broken)} calls were torn" if any(codes) or broken else ""
-
-    struck = Struck(f"media drained with {live} live calls", batch, live, checks=[torn])
-    struck.broken += [] if live > people // 4 else [f"only {live} calls lived when media was told to leave"]
-    return struck
-
-
-def _sessions_at_drain(house: House, role: str) -> int:
-    """How many calls the last process of this role to be told had then, by its own word."""
-    lines = (house.logs / f"{role}.log").read_text(encoding="utf-8").splitlines()
-    told = [line for line in lines if '"media drains"' in line]
-    return int(json.loads(told[-1])["sessions"]) if told else 0
 
 
 def disk_full(house: House, seed: int) -> Struck:
