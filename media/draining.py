@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from media.exchange import Exchange
@@ -13,7 +14,24 @@ from media.ringing import Ringing
 PLACING_SECONDS = 10.0
 """A call that has room when the drain begins may not have been dialled yet, and its socket comes after the answer."""
 
+SAME_WORD_SECONDS = 1.0
+"""Signals so close together are one: Ctrl-C, and a supervisor that signals a whole group, reach a process of
+``--processes`` by themselves and by its parent. Who means a second one has seen that the first did not suffice."""
+
 log = logging.getLogger(__name__)
+
+
+def told_once(tell: Callable[[], None], clock: Callable[[], float]) -> Callable[[], None]:
+    """A signal's handler that hears the same word but once. ``clock``: seconds that never go back."""
+    heard = float("-inf")
+
+    def hear() -> None:
+        nonlocal heard
+        if clock() - heard >= SAME_WORD_SECONDS:
+            heard = clock()
+            tell()
+
+    return hear
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,6 +21,7 @@ import uvloop
 
 from media.agent.rehearsal import rehearse
 from media.assembly import assemble
+from media.draining import told_once
 from media.server import MediaServer, Pages
 from shared import logs
 from shared.errors import SettingsError, WaihuError
@@ -98,8 +99,9 @@ async def run(settings: Settings) -> None:
 
 def _signals(loop: asyncio.AbstractEventLoop) -> asyncio.Event:
     stopping = asyncio.Event()
+    hear = told_once(stopping.set, loop.time)
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopping.set)
+        loop.add_signal_handler(number, hear)
     return stopping
 
 

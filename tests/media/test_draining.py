@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from media import draining, ringing
-from media.draining import Drain
+from media.draining import Drain, told_once
 from media.registry import Heart
 from media.ringing import Ringing
 from shared import bus
+from shared.clock import FakeClock
 from tests.media.office import PATIENCE, Office, answer, office, uuid_of
 
 LONG = 50.0
@@ -72,6 +73,16 @@ def test_a_drain_that_lasts_too_long_ends_what_is_left(tmp_path: Path) -> None:
             assert (session.reason, here.registry.sessions) == ("shutdown", 0)
 
     in_office(scenario, tmp_path)
+
+
+def test_one_signal_that_comes_by_two_ways_is_not_a_second_one() -> None:
+    clock, told = FakeClock(), []
+    hear = told_once(lambda: told.append(clock.monotonic()), clock.monotonic)
+    began = clock.monotonic()
+    for wait in (5.0, 0.001, 0.9, 0.1, 0.5, 60.0):
+        clock.advance(wait)
+        hear()
+    assert [at - began for at in told] == pytest.approx([5.0, 6.001, 66.501])
 
 
 def test_a_second_signal_ends_every_call(tmp_path: Path) -> None:
