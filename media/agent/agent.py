@@ -86,6 +86,8 @@ class Agent:
         self._customer_speaks = False
         self._greetings = 0
         self._greeting_cut = False
+        self._cut_short = False
+        """What we said last was interrupted, and nothing was said since."""
         self._key = ""
         """Pressed into our voice, which has not stopped yet."""
         self._turn = TurnMemory()
@@ -132,6 +134,7 @@ class Agent:
         self._wait.clear()
         if self._answer is not None:
             self._answer.cut = True
+        self._cut_short = False
         self._plays += 1
         self._answer = Answer(self._port, f"answer-{self._plays}", interruptible=interruptible)
         return self._answer
@@ -213,6 +216,8 @@ class Agent:
             self._greet()
         elif self._comprehension.lacking:
             self._cannot_hear()
+        elif self._cut_short and (rest := self._brain.ask()):
+            self._say(rest)  # a long cough stopped us, and nobody wants to say anything
         else:
             self._listen()
 
@@ -304,7 +309,7 @@ class Agent:
         answer = self._answer
         if answer is None or play_id != answer.play_id:
             return
-        answer.cut = True
+        answer.cut = self._cut_short = True
         heard = self._heard_of(answer)
         self._brain.cut(answer, heard)
         self._greeting_cut = answer.purpose == "greeting"

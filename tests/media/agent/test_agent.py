@@ -297,13 +297,26 @@ def test_who_cuts_in_again_and_again_is_left_alone() -> None:
     assert call.said[-1].endswith("再见。")
 
 
-def test_a_reminder_says_what_was_not_heard() -> None:
+def test_after_a_long_cough_we_go_on_with_the_sentence_that_it_cut() -> None:
     call = greeted()
     call.speak("对，我是。")
     call.wait(2.0)
     call.speak("")
-    call.wait(6.1)
-    assert call.listen() == f"您好，请问您还在听吗？{CONTENT}请问您到时候方便参加吗？"
+    call.wait(1.5)
+    assert call.listen() == f"{CONTENT}请问您到时候方便参加吗？", "without waiting for a reminder"
+    call.talk("可以，我会去的。")
+    assert call.tags == [("attending", "yes")]
+
+
+def test_who_coughs_on_is_told_that_we_do_not_hear() -> None:
+    call = greeted()
+    call.speak("对，我是。")
+    for _ in range(2):
+        call.wait(2.0)
+        call.speak("", 0.8)
+    call.listen()
+    assert CONTENT in call.said[-1]
+    assert not call.said[-1].startswith(CONTENT)
 
 
 def test_who_asks_what_it_is_about_hears_it_once() -> None:
