@@ -215,8 +215,8 @@ class EarBank:
         features = self._model.encode(windows[:, LOOKBACK - CONTEXT :], self._between)
         if replayed:
             self._model.forget(waking)
-        for at in range(0, len(features) - len(rows), len(waking) or 1):
-            self._model.step(waking, features[at : at + len(waking)])
+            for at in range(0, len(features) - len(rows), len(waking)):
+                self._model.step(waking, features[at : at + len(waking)])
         self._between()
         probabilities = self._model.step(rows, features[-len(rows) :])
         events.extend(
