@@ -14,7 +14,8 @@ SUITABLE = import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 EMBEDDED = import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))
 VERSION = import sys; print('.'.join(map(str, sys.version_info[:2])))
 first = for p in $(2); do "$$p" -c "$(1)" >/dev/null 2>&1 && { echo "$$p"; exit; }; done
-PYTHON ?= $(shell $(call first,$(EMBEDDED),python3.12 python3.11 python3 python); $(call first,$(SUITABLE),python3.13 python3 python))
+# Looked for when first needed, and once.
+PYTHON ?= $(eval PYTHON := $(shell $(call first,$(EMBEDDED),python3.12 python3.11 python3 python); $(call first,$(SUITABLE),python3.13 python3 python)))$(PYTHON)
 # Which Redis from outside there is; fails if there is none. A line in .env counts as the environment does.
 REDIS = if test -n "$$WAIHU_REDIS_URL" || grep -Eqs '^ *(export +)?WAIHU_REDIS_URL *= *[^ ]' .env; then echo WAIHU_REDIS_URL; else command -v redis-server; fi
 
