@@ -11,14 +11,17 @@ import sys
 import threading
 import time
 
-_NICENESS = 5
-"""Not much higher: beside other processes on the core such a thread would hold the interpreter and not get to run."""
+_NICER = 5
+"""Than its process. Not much more: beside other processes on the core it would hold the interpreter and not get to run."""
+_NICEST = 19
 
 
 def step_back() -> None:
     """The calling thread is less important than the loop from now on. Elsewhere than on Linux it stays what it is."""
     if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
+        thread = threading.get_native_id()
+        niceness = min(_NICEST, os.getpriority(os.PRIO_PROCESS, thread) + _NICER)
+        os.setpriority(os.PRIO_PROCESS, thread, niceness)
 
 
 def give_way() -> None:
