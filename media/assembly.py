@@ -78,6 +78,7 @@ async def assemble(settings: Settings, stack: AsyncExitStack) -> Process:
     recorder, equipment = await open_equipment(settings, registry, clock, outside.speech, stack)
     plant, exchange = join(settings, outside, registry, recorder, equipment, name)
     stack.callback(plant.pacer.stop)
+    stack.push_async_callback(plant.control.flush)
     door = PhoneDoor(exchange, clock.monotonic)
     heart = Heart(outside.redis, registry, clock, name, f"{host}:{port}")
     return Process(

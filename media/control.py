@@ -182,11 +182,26 @@ class Control:
         while True:
             await self._filled.wait()
             self._filled.clear()
-            async with self._client.pipeline(transaction=False) as pipeline:
-                while self._outbox:
-                    pipeline.publish(bus.LIVE_CHANNEL, self._outbox.popleft())
-                await pipeline.execute()
+            await self._publish()
             await asyncio.sleep(GATHER_SECONDS)
+
+    async def flush(self) -> None:
+        """Tells what waits to be told: the process leaves. What Redis does not take now, nobody hears."""
+        try:
+            await self._publish()
+        except (redis.RedisError, OSError):
+            return
+
+    async def _publish(self) -> None:
+        count = len(self._outbox)
+        if not count:
+            return
+        async with self._client.pipeline(transaction=False) as pipeline:
+            for _ in range(count):
+                pipeline.publish(bus.LIVE_CHANNEL, self._outbox.popleft())
+            self.dropped += count  # unless it arrives
+            await pipeline.execute()
+            self.dropped -= count
 
     async def _catch_up(self) -> None:
         """Hints that were said while nobody listened: what they were about is in the briefings.

@@ -46,7 +46,7 @@ class Taping:
 
     def heard_apart(self, place: int, pcm: bytes) -> None:
         """Customer audio that is not (as it is) in the ring."""
-        self._flush_heard()
+        self.flush()
         self._recording.customer(place, pcm)
 
     def said(self, start: int, frames: Sequence[memoryview]) -> None:
@@ -64,7 +64,7 @@ class Taping:
 
     def erase(self, start: int, end: int) -> None:
         """What was sent and flushed before it was heard."""
-        self._flush_said()
+        self.flush()
         self._recording.erase_ours(start, end)
 
     def flush(self) -> None:

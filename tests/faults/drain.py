@@ -30,7 +30,8 @@ HELD_SECONDS = 60
 EARLY, LATE = ("喂？听得到吗？", "听得到，请您稍等。"), ("你还在吗？", "我还在，请您稍等。")
 """What they ask 20 s after the robot's last word, and again as long after its answer; and what it answers."""
 ALL_WITHIN = 40.0
-"""Seconds; above the seventeen that the calls take to come, below the 45 after which people begin to ask again."""
+"""Seconds until media is told to leave; above the seventeen that the calls take to come and the few in which new processes
+come up, below the 45 after which people begin to ask again."""
 ENDED_WITHIN = 100.0
 SLACK_SECONDS = 1.0
 """By which a recording may be shorter than what the phone system sent of it."""
@@ -39,12 +40,14 @@ SLACK_SECONDS = 1.0
 def media_drained(house: House, seed: int, people: int = 200) -> Struck:
     """Each of so many people is on the phone with one of the two media processes when both are told to leave."""
     holding = house.post(house.tickets([HOLDER] * people, HOLDING))
+    until = time.monotonic() + ALL_WITHIN
     wait_for(lambda: on_the_phone(house, holding) == people, ALL_WITHIN, f"{people} people are not all on the phone")
     leaving = {role: f"{role}-leaving" for role in MEDIA}
     for role, name in leaving.items():
         house.processes[name] = house.processes.pop(role)
     house.start(*MEDIA)  # the new ones first, as docs/operations.md says
-    wait_for(lambda: house.ready(media=2 * len(MEDIA)), ALL_WITHIN, "the new media processes do not come up")
+    left = max(1.0, until - time.monotonic())
+    wait_for(lambda: house.ready(media=2 * len(MEDIA)), left, "the new media processes do not come up in time")
     meanwhile = house.submit([TALKER] * (seed % 5 + 3))  # they reach an old process or a new one
     told_at = time.time_ns() // 1_000_000
     for name in leaving.values():
@@ -52,7 +55,7 @@ def media_drained(house: House, seed: int, people: int = 200) -> Struck:
     after = house.submit([TALKER] * 5)
     codes = [house.processes.pop(name).wait(ENDED_WITHIN) for name in leaving.values()]
     live = sum(_said(house, role, "media drains", "sessions") for role in MEDIA)
-    ended = sum(_said(house, role, "media leaves", "sessions_ended") for role in MEDIA)
+    ended = sum(_said(house, role, "media leaves", "sessions_ended", unsaid=people) for role in MEDIA)
 
     def torn(_verdict: Verdict) -> str:
         lines = [call["audio"]["line"] for call in _reports(house, holding + meanwhile + after).values()]
@@ -88,11 +91,11 @@ def on_the_phone(house: House, batch: Batch) -> int:
         return int(connection.execute(talking).scalar_one())
 
 
-def _said(house: House, role: str, message: str, number: str) -> int:
-    """A number in the latest such line of this role's log, 0 without one: its old process alone has been told to leave."""
+def _said(house: House, role: str, message: str, number: str, unsaid: int = 0) -> int:
+    """A number in the latest such line of this role's log, or ``unsaid``: its old process alone has been told to leave."""
     lines = (house.logs / f"{role}.log").read_text(encoding="utf-8").splitlines()
     told = [line for line in lines if f'"{message}"' in line]
-    return int(json.loads(told[-1])[number]) if told else 0
+    return int(json.loads(told[-1])[number]) if told else unsaid
 
 
 def _reports(house: House, batch: Batch) -> dict[str, dict[str, Any]]:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import fakeredis
 import msgspec
+import pytest
 
+from media import control
 from media.control import MAX_WAITING, Control
 from media.protocol import events
 from shared import bus
@@ -117,9 +120,14 @@ def test_the_oldest_live_events_are_dropped_first() -> None:
     asyncio.run(scenario())
 
 
-def test_the_events_of_many_calls_go_out_together() -> None:
+def test_the_events_of_many_calls_go_out_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first at once, and what came meanwhile after it, or when the process leaves."""
+    monkeypatch.setattr(control, "GATHER_SECONDS", 3600.0)
+
     async def scenario() -> None:
         redis = fakeredis.FakeAsyncRedis()
+        heard = redis.pubsub()
+        await heard.subscribe(bus.LIVE_CHANNEL)
         pipelines: list[object] = []
         make = redis.pipeline
 
@@ -128,19 +136,48 @@ def test_the_events_of_many_calls_go_out_together() -> None:
             return made
 
         redis.pipeline = pipeline
-        control = Control(redis, BriefingsTwin(), "p1", lambda uuid, hint: None)
-        running = asyncio.ensure_future(control.run())
-        await until(lambda: control.connected)
-        for number in range(60):
-            control.tell(uuid_of(number), event(number))
+        one = Control(redis, BriefingsTwin(), "p1", lambda uuid, hint: None)
+        running = asyncio.ensure_future(one.run())
+        await until(lambda: one.connected)
+        one.tell(uuid_of(0), event(0))
+        await until(lambda: pipelines and not one._outbox)
+        for number in range(1, 60):
+            one.tell(uuid_of(number), event(number))
             await asyncio.sleep(0)
-        await until(lambda: not control._outbox)
-        assert 1 <= len(pipelines) <= 5, "the first at once, and what came meanwhile after it"
+        assert len(pipelines) == 1
+        await one.flush()
+        assert len(pipelines) == 2
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
+        told = [message async for message in _until_sixty(heard)]
+        assert [msgspec.json.decode(each, type=bus.LiveEvent).at for each in told] == list(range(60))
+        await heard.aclose()
         await redis.aclose()
 
     asyncio.run(scenario())
+
+
+def test_what_cannot_be_told_when_the_process_leaves_is_counted() -> None:
+    async def scenario() -> None:
+        server = fakeredis.FakeServer()
+        one = Control(fakeredis.FakeAsyncRedis(server=server), BriefingsTwin(), "p1", lambda uuid, hint: None)
+        for number in range(3):
+            one.tell(uuid_of(number), event(number))
+        server.connected = False
+        await one.flush()
+        assert one.dropped == 3
+
+    asyncio.run(scenario())
+
+
+async def _until_sixty(pubsub: Any) -> AsyncIterator[bytes]:
+    seen = 0
+    async for message in pubsub.listen():
+        if message["type"] == "message":
+            yield message["data"]
+            seen += 1
+            if seen == 60:
+                return
 
 
 def test_dialogue_is_told_only_when_asked_for() -> None:

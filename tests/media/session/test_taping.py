@@ -73,28 +73,42 @@ def test_no_more_than_a_piece_waits() -> None:
         assert held - sum(len(pcm) // 2 for _, pcm in recording.said) < PIECE
 
 
-@given(st.lists(st.integers(0, 5), min_size=40, max_size=120))
-def test_both_sides_come_before_their_block_leaves(waits: list[int]) -> None:
-    """Ours leads by 60 ms, the customer's comes in bursts of up to 120 ms: nothing is written over its place later."""
+@given(st.integers(0, 1700), st.integers(0, 1700), st.lists(st.integers(0, 5), min_size=10, max_size=40), st.booleans())
+def test_both_sides_come_before_their_block_leaves(heard: int, said: int, waits: list[int], pauses: bool) -> None:
+    """Ours leads by 60 ms, the customer's comes in bursts of up to 120 ms: nothing is written over its place later.
+
+    The sides begin anywhere, so that their pieces and the blocks stand to each other in any way.
+    """
     ring, recording, stage = Ring(), RecordingTwin(), Stage(8000)
     taping = Taping(recording, ring)
     late: list[Late] = []
-    heard = said = told_heard = told_said = 0
+    told = {0: 0, 1: 0}
     wait = 0
-    for number in range(len(waits) * 3):
-        taping.said(said, [memoryview(bytes(320))] * (4 if not said else 1))
-        said += 640 if not said else 160
-        wait = wait - 1 if wait else waits[number // 3]
-        if not wait:
-            while heard < (number + 1) * 160:
-                ring.write(bytes(320))
-                taping.heard(heard, 160)
-                heard += 160
-        for channel, pieces, told in ((0, recording.heard, told_heard), (1, recording.said, told_said)):
-            for start, pcm in pieces[told:]:
+    for number in range(len(waits) * 5):
+        now = number * 160
+        if not (pauses and number % 37 > 25):
+            said = max(said, now)
+            if (count := (now + 480 - said) // 160) > 0:
+                taping.said(said, [memoryview(bytes(320))] * count)
+                said += 160 * count
+        wait = wait - 1 if wait else waits[number // 5]
+        while not wait and heard + 160 <= now:
+            ring.write(bytes(320))
+            taping.heard(heard, 160)
+            heard += 160
+        for channel, pieces in ((0, recording.heard), (1, recording.said)):
+            for start, pcm in pieces[told[channel] :]:
                 late += [piece for piece in stage.put(channel, start, pcm) if isinstance(piece, Late)]
-        told_heard, told_said = len(recording.heard), len(recording.said)
+            told[channel] = len(pieces)
     assert late == []
+
+
+def test_while_the_caller_is_muted_our_last_words_do_not_wait_for_more() -> None:
+    recording = RecordingTwin()
+    taping = Taping(recording, Ring())
+    taping.said(0, [memoryview(bytes(320))])
+    taping.heard_apart(0, bytes(320))
+    assert recording.said == [(0, bytes(320))]
 
 
 def test_what_is_erased_was_handed_over_before() -> None:
