@@ -39,6 +39,8 @@ TONE_SECONDS = 1.5
 """From the last word of a mailbox to our message: its tone lies in between."""
 MOST_SPEECH_FAILURES = 2
 """In a row; then the call is ended with a goodbye from the cache."""
+MOST_NOISES = 2
+"""Long coughs in a row after which our voice goes on by itself; more is a noisy place, where words are waited for."""
 GREETINGS = 2
 """Times that the greeting is said when a hello ran into it."""
 _COURTESIES = {Intent.GOODBYE, Intent.THANKS, Intent.YES, Intent.NO, Intent.BACKCHANNEL, Intent.HELLO, Intent.OPT_OUT}
@@ -88,6 +90,8 @@ class Agent:
         self._greeting_cut = False
         self._cut_short = False
         """What we said last was interrupted, and nothing was said since."""
+        self._noises = 0
+        """After so many of those in a row we went on by ourselves."""
         self._key = ""
         """Pressed into our voice, which has not stopped yet."""
         self._turn = TurnMemory()
@@ -216,8 +220,9 @@ class Agent:
             self._greet()
         elif self._comprehension.lacking:
             self._cannot_hear()
-        elif self._cut_short and (rest := self._brain.ask()):
-            self._say(rest)  # a long cough stopped us, and nobody wants to say anything
+        elif self._cut_short and self._noises < MOST_NOISES and (rest := self._brain.go_on()):
+            self._noises += 1
+            self._say(rest)
         else:
             self._listen()
 
@@ -230,7 +235,7 @@ class Agent:
 
     def _take_turn(self, said: str, found: set[Intent]) -> None:
         """The customer has spoken: what was said, with what went before if that was not answered yet."""
-        self._reminders = 0
+        self._reminders = self._noises = 0
         if self._greeting_waits and found and found <= _HELLOS:
             return
         if self._greeting_cut and found and found <= _HELLOS and self._greetings < GREETINGS:

@@ -44,6 +44,9 @@ class Brain(Protocol):
     def ask(self) -> str:
         """What a reminder ends with: what was not heard of what was last said, or the question again; may be ""."""
 
+    def go_on(self) -> str:
+        """What is to be said when only a noise has cut our voice; "" to wait for the customer."""
+
     def cut(self, answer: Answer, heard: str) -> None:
         """The customer heard no more of this answer than ``heard``."""
 
@@ -92,6 +95,10 @@ class ScriptedBrain:
     def ask(self) -> str:
         """See Brain."""
         return self._dialogue.ask()
+
+    def go_on(self) -> str:
+        """See Brain."""
+        return self._dialogue.go_on()
 
     def cut(self, answer: Answer, heard: str) -> None:
         """See Brain."""

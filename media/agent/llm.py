@@ -96,6 +96,10 @@ class LlmBrain:
         """See Brain. The model asks in its own words."""
         return ""
 
+    def go_on(self) -> str:
+        """See Brain. What the model would say now it says when the customer has spoken."""
+        return ""
+
     def cut(self, answer: Answer, heard: str) -> None:
         """See Brain."""
         if answer is not self._answer:

@@ -107,6 +107,13 @@ class ScriptedDialogue:
             self._place = replace(place, asked=text, owed="", resumed=place.resumed + bool(place.owed))
         return text
 
+    def go_on(self) -> str:
+        """What is still to be heard of what was said last, or "": nobody has cut in but a noise, which counts for nothing."""
+        place = self._place
+        if place.owed:
+            self._place = replace(place, asked=place.owed, owed="")
+        return place.owed
+
     def cut(self, said: str, heard: str) -> None:
         """Of what we ``said`` last only this was ``heard``."""
         place = self._place

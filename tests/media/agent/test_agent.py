@@ -319,6 +319,27 @@ def test_who_coughs_on_is_told_that_we_do_not_hear() -> None:
     assert not call.said[-1].startswith(CONTENT)
 
 
+@pytest.mark.parametrize("then", ["好的。", "在什么地方？"])
+def test_noises_are_not_the_customer_cutting_in(then: str) -> None:
+    call = greeted()
+    call.speak("对，我是。")
+    for _ in range(3):
+        call.wait(2.0)
+        call.speak("", 0.45)
+    assert call.talk(then)
+    assert not call.over
+    assert call.tags == []
+
+
+def test_where_it_is_noisy_our_voice_does_not_begin_again_and_again() -> None:
+    call = greeted()
+    call.speak("对，我是。")
+    for _ in range(6):
+        call.wait(1.5)
+        call.speak("", 0.45)
+    assert sum(said.startswith(CONTENT[:6]) for said in call.said) <= 2
+
+
 def test_who_asks_what_it_is_about_hears_it_once() -> None:
     call = greeted()
     call.speak("对，我是。")
