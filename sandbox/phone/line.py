@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.connection import broadcast
@@ -44,7 +44,25 @@ class LineNotes:
     dropped_frames: int = 0
     texts: int = 0
     """Text messages from the robot, of which the document knows none."""
+    frames: int = 0
+    """Frames of the callee's voice, sent or not: the place in the talk, as one comes every 20 ms from the answer on."""
+    carried: list[list[int]] = field(default_factory=list)
+    """Stretches in which one socket took every frame: the first frame and the one after the last. As many as there are
+    sockets, and congestions of them, both bounded by the talk's length."""
     last_close: int | None = None
+
+    def begun(self) -> None:
+        """A socket is open."""
+        self.opened += 1
+        self.carried.append([self.frames, self.frames])
+
+    def sent(self) -> None:
+        """The frame that was counted last has gone out."""
+        self.sent_frames += 1
+        if self.carried[-1][1] == self.frames - 1:
+            self.carried[-1][1] = self.frames
+        else:
+            self.carried.append([self.frames - 1, self.frames])
 
 
 class Line:
@@ -79,6 +97,7 @@ class Line:
 
     def send(self, pcm: Pcm) -> None:
         """One frame of the callee's voice. It is dropped while there is no socket, or a congested one."""
+        self.notes.frames += 1
         socket = self._socket
         if socket is None or socket.protocol.state is not State.OPEN:
             return
@@ -86,7 +105,7 @@ class Line:
             self.notes.dropped_frames += 1
             return
         broadcast((socket,), encode(AudioFrame(type="audio", call_id=self._call_id, data=pcm.tobytes())), text=True)
-        self.notes.sent_frames += 1
+        self.notes.sent()
         if self.notes.sent_frames == 1:
             self._first_sent()
 
@@ -133,7 +152,7 @@ class Line:
             self.notes.failed += 1
             log.warning("audio socket not opened", extra={"call_id": self._call_id, "error": type(error).__name__})
             return False
-        self.notes.opened += 1
+        self.notes.begun()
         self._socket = socket
         try:
             await self._read(socket)

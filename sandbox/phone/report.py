@@ -13,7 +13,7 @@ from sandbox.phone import figures
 from sandbox.phone.call import Call
 from sandbox.phone.hearing import RATE
 from sandbox.phone.line import LineNotes
-from sandbox.phone.talk import Talk
+from sandbox.phone.talk import FRAME_SECONDS, Talk
 
 
 def call_report(call: Call, startcalls: int, call_ids: list[str]) -> dict[str, Any]:
@@ -77,4 +77,5 @@ def _line(notes: LineNotes) -> dict[str, Any]:
         "sent_frames": notes.sent_frames,
         "dropped_frames": notes.dropped_frames,
         "texts": notes.texts,
+        "carried_ms": [[round(place * FRAME_SECONDS * 1000) for place in stretch] for stretch in notes.carried],
     }

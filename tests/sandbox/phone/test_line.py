@@ -66,6 +66,26 @@ def test_a_socket_that_the_robot_closes_is_opened_again() -> None:
     with_server(handler, scenario)
 
 
+def test_the_notes_say_which_frames_each_socket_took() -> None:
+    peers: list[ServerConnection] = []
+
+    async def handler(peer: ServerConnection) -> None:
+        peers.append(peer)
+        await peer.wait_closed()
+
+    async def scenario(line: Line, received: list[bytes]) -> None:
+        line.send(FRAME)  # before there is a socket
+        await poll(lambda: len(peers) == 1 and line._socket is not None)
+        for _ in range(3):
+            line.send(FRAME)
+        await peers[0].close(1011)
+        await poll(lambda: len(peers) == 2 and line._socket is not None)
+        line.send(FRAME)
+        assert line.notes.carried == [[1, 4], [4, 5]]
+
+    with_server(handler, scenario)
+
+
 def test_a_robot_that_does_not_know_the_call_is_not_asked_again() -> None:
     async def handler(peer: ServerConnection) -> None:
         await peer.close(1008, "unknown call")
