@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
-from typing import Literal
+from collections.abc import Callable
+from dataclasses import asdict
 
-import httpx2
 import redis
 from rich.console import Console
 from rich.table import Table
@@ -17,13 +15,13 @@ from rich.text import Text
 from sqlalchemy import Engine, func, select
 from sqlalchemy.exc import DBAPIError
 
-from deploy import probes
+from deploy import probes, providers
+from deploy.check import Check, Checks, State
 from deploy.databases import existing, place
 from deploy.embedded import reachable
 from deploy.preflight import redis_problem
-from deploy.readiness import ASK_SECONDS, heartbeats, ping_workers
+from deploy.readiness import heartbeats, ping_workers
 from deploy.views import print_row
-from media.speech.aliyun import ENDPOINT as ALIYUN_ENDPOINT
 from shared import bus, dial_gate, gate_config, recordings
 from shared.database import reading
 from shared.errors import DatabaseUnavailable, SettingsError
@@ -31,7 +29,6 @@ from shared.moments import printed
 from shared.schema import tasks
 from shared.settings import Settings, require_safe_listen
 
-State = Literal["ok", "warn", "fail"]
 LEAST_DISK_BYTES = 200 << 20
 LOW_DISK_BYTES = 2 << 30
 """Recordings of a hundred calls at once take 3 MB a second; below this an hour is not safe."""
@@ -39,19 +36,6 @@ MOST_SKEW_MS = 2_000
 """Between two machines' clocks; leases and heartbeats live for some ten seconds."""
 LONGEST_DUE_MS = 60_000
 """A task that is due for longer waits for room or for the calling window, or nobody dispatches."""
-
-
-@dataclass(frozen=True)
-class Check:
-    """One thing that was looked at. ``fix``: what to do, "" if nothing."""
-
-    name: str
-    state: State
-    detail: str
-    fix: str = ""
-
-
-Checks = Iterator[Check]
 
 
 def doctor(console: Console, settings: Settings, *, as_json: bool = False) -> int:
@@ -75,8 +59,8 @@ def examine(settings: Settings) -> list[Check]:
         _api,
         _recordings,
         _phone,
-        _speech,
-        _language_model,
+        providers.speech,
+        providers.language_model,
         _stand_ins,
         _gates,
         _listens,
@@ -207,43 +191,6 @@ def _phone(settings: Settings) -> Checks:
         yield Check("phone system", "fail", f"{settings.phone_url}: {problem}", fix)
     else:
         yield Check("phone system", "ok", settings.phone_url + (" (sandbox)" if sandbox else ""))
-
-
-def _speech(settings: Settings) -> Checks:
-    for name, title in (("asr", "speech recognition"), ("tts", "speech synthesis")):
-        provider, key = getattr(settings, f"{name}_provider"), getattr(settings, f"{name}_key")
-        url = getattr(settings, f"{name}_endpoint") or ALIYUN_ENDPOINT
-        problem = probes.reach(url)
-        if provider and not key:
-            yield Check(title, "fail", f"{provider} without a key", f"set WAIHU_{name.upper()}_KEY")
-        elif problem:
-            fix = (
-                f"correct WAIHU_{name.upper()}_ENDPOINT, or open the way to it" if provider else "`waihu up` starts it"
-            )
-            yield Check(title, "fail", f"{url}: {problem}", fix)
-        else:
-            yield Check(title, "ok", f"{provider or 'stand-in'} at {url}")
-
-
-def _language_model(settings: Settings) -> Checks:
-    if not settings.llm_endpoint:
-        yield Check("language model", "ok", "none: scripted playbooks only")
-        return
-    try:
-        response = httpx2.get(
-            f"{settings.llm_endpoint}/models",
-            headers={"Authorization": f"Bearer {settings.llm_key}"},
-            timeout=ASK_SECONDS,
-            trust_env=False,
-        )
-    except httpx2.HTTPError as error:
-        problem = f"{settings.llm_endpoint}: {type(error).__name__}"
-        yield Check("language model", "fail", problem, "correct WAIHU_LLM_ENDPOINT, or open the way to it")
-        return
-    if response.status_code in (401, 403):
-        yield Check("language model", "fail", "the key is refused", "correct WAIHU_LLM_KEY")
-    else:
-        yield Check("language model", "ok", f"{settings.llm_model} at {settings.llm_endpoint}")
 
 
 def _stand_ins(settings: Settings) -> Checks:

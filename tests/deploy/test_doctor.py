@@ -14,7 +14,8 @@ import pytest
 from rich.console import Console
 from sqlalchemy import insert
 
-from deploy.doctor import Check, doctor, examine
+from deploy.check import Check
+from deploy.doctor import doctor, examine
 from deploy.embedded import redis_command, redis_server
 from shared.database import open_engine, upgrade, writing
 from shared.schema import caller_rests, pauses
