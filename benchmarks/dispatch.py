@@ -18,7 +18,6 @@ import contextlib
 import itertools
 import logging
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -31,12 +30,13 @@ import redis
 from sqlalchemy import Engine, func, select, text
 
 from benchmarks.crowd import NOW, grow
+from benchmarks.postgres import require_binaries
 from shared import bus
 from shared.clock import FakeClock
 from shared.database import reading, upgrade
 from shared.schema import calls
 from shared.settings import load
-from tests.postgres import find_binaries, fresh_database, running_server
+from tests.postgres import fresh_database, running_server
 from tests.workers.twins import CALLER, BellTwin, running_redis
 from workers.dispatch import BELLS, CLAIM, dispatch
 from workers.house import Bell, House
@@ -159,9 +159,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="fewer rounds")
     rounds = 5 if parser.parse_args().quick else 15
     logging.getLogger("workers.leases").setLevel(logging.ERROR)  # every round begins with an empty Redis
-    binaries = find_binaries()
-    if binaries is None:
-        sys.exit("expected a PostgreSQL server (initdb and postgres), on the PATH or in /usr/lib/postgresql")
+    binaries = require_binaries("dispatch")
     with contextlib.ExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="waihu-bench-")))
         url = stack.enter_context(fresh_database(stack.enter_context(running_server(binaries))))

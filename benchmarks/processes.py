@@ -30,11 +30,12 @@ from typing import Any, cast
 import msgspec
 from sqlalchemy import Engine, func, insert, select, text
 
+from benchmarks.postgres import require_binaries
 from shared import bus
 from shared.database import open_engine, reading, upgrade, writing
 from shared.doorbell import DISPATCH, Doorbell
 from shared.schema import calls, tasks
-from tests.postgres import find_binaries, fresh_database, running_server
+from tests.postgres import fresh_database, running_server
 from tests.workers.twins import CALLER, running_redis, wait_for
 
 ROOT = Path(__file__).parents[1]
@@ -270,9 +271,7 @@ def main() -> None:
     if chosen.phone:
         answer_calls(chosen.phone)
         return
-    binaries = find_binaries()
-    if binaries is None:
-        sys.exit("expected a PostgreSQL server (initdb and postgres), on the PATH or in /usr/lib/postgresql")
+    binaries = require_binaries("processes")
     rounds, slow, instant = (2, 320, 500) if chosen.quick else (5, 800, 1_500)
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(running_server(binaries))

@@ -14,9 +14,9 @@ from __future__ import annotations
 import argparse
 import contextlib
 import itertools
+import logging
 import re
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -27,11 +27,12 @@ from sqlalchemy import Engine, event, select
 
 from api import call_stats, census, record_list, task_list
 from benchmarks.crowd import DAY_MS, NOW, grow, newest
+from benchmarks.postgres import require_binaries
 from shared.clock import FakeClock
 from shared.database import reading, upgrade
 from shared.schema import tasks
 from shared.stops import stop_tasks
-from tests.postgres import find_binaries, fresh_database, running_server
+from tests.postgres import fresh_database, running_server
 from tests.workers.twins import CALLER, Office, running_redis
 from workers import store
 from workers.callers import JUDGED_KEY
@@ -201,9 +202,9 @@ def main() -> None:
     parser.add_argument("--plans", action="store_true", help="print the query plans in full")
     chosen = parser.parse_args()
     sizes, rounds = ([10_000, 100_000], 5) if chosen.quick else ([10_000, 100_000, 1_000_000], 15)
-    binaries = find_binaries()
-    if binaries is None:
-        sys.exit("expected a PostgreSQL server (initdb and postgres), on the PATH or in /usr/lib/postgresql")
+    binaries = require_binaries("scale")
+    for name in ("workers.leases", "workers.callers"):  # Redis begins empty, and the crowd answers as no people do
+        logging.getLogger(name).setLevel(logging.ERROR)
     costs: dict[str, list[float]] = {}
     with contextlib.ExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="waihu-bench-")))
