@@ -2,9 +2,10 @@
 
     python -m benchmarks.api [--quick]
 
-It starts a PostgreSQL of its own (SQLite where there is none) and one gunicorn worker, and posts over HTTP. Rounds of
-all rows are interleaved and each starts from an empty table with all its indexes, so that what the machine does
-meanwhile meets all of them alike. Medians are printed, as rates and as ratios to the floor.
+It starts a PostgreSQL of its own (SQLite where there is none) and one worker as the product is served
+(``deploy/gunicorn_config.py``), and posts over HTTP. Rounds of all rows are interleaved and each starts from an empty
+table with all its indexes, so that what the machine does meanwhile meets all of them alike. Medians are printed, as
+rates and as ratios to the floor.
 
 Why tickets go in by COPY. From a request's bytes to committed rows whose ids are known, 10,000 tickets at a time into a
 table with all its indexes, as shares of the floor (two cores of an AMD EPYC, PostgreSQL 15, fsync on, nine rounds):
@@ -54,6 +55,8 @@ ROOT = Path(__file__).parents[1]
 BATCH = 10_000
 CLIENTS = 4
 EVENTS_AT_ONCE = 100
+IDLE_SECONDS = 2.0
+"""A connection that waited longer, while other rows were measured, is not used again: the server closes it after five."""
 NOW = 1_767_153_838_953
 KIND = {"Content-Type": "application/json"}
 EVENT = {
@@ -192,10 +195,14 @@ class Client:
 
     def __init__(self, port: int) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        self._used = time.monotonic()
 
     def post(self, path: str, body: bytes, code: int) -> None:
+        if time.monotonic() - self._used > IDLE_SECONDS:
+            self._connection.close()  # the next request opens another
         self._connection.request("POST", path, body, KIND)
         answer = self._connection.getresponse().read()
+        self._used = time.monotonic()
         if not answer.startswith(b'{"code":%d' % code):
             raise RuntimeError(f"expected code {code}, got {answer[:300]!r}")
 
@@ -219,7 +226,7 @@ def broker(home: Path) -> Iterator[str]:
 
 @contextlib.contextmanager
 def worker(database_url: str, redis_url: str, home: Path) -> Iterator[int]:
-    """One gunicorn worker on a socket that listens already."""
+    """One worker as the Procfile's, on a socket that listens already."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # as gunicorn does with sockets of its own
         environment = {name: value for name, value in os.environ.items() if not name.startswith("WAIHU_")}
@@ -229,20 +236,8 @@ def worker(database_url: str, redis_url: str, home: Path) -> Iterator[int]:
             "WAIHU_STATE_DIR": str(home / "state"),
             "PYTHONPATH": str(ROOT),
         }
-        command = [
-            sys.executable,
-            "-m",
-            "gunicorn",
-            "-k",
-            "gthread",
-            "-w",
-            "1",
-            "--threads",
-            "16",
-            "--keep-alive",
-            "75",
-        ]
-        command += ["--no-control-socket", "-b", f"fd://{listening.fileno()}", "api.app:create_app()"]
+        command = [sys.executable, "-m", "gunicorn", "--config", "python:deploy.gunicorn_config", "-w", "1"]
+        command += ["-b", f"fd://{listening.fileno()}", "api.app:create_app()"]
         process = subprocess.Popen(
             command, env=environment, cwd=home, pass_fds=[listening.fileno()], stderr=subprocess.DEVNULL
         )
