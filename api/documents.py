@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from marshmallow import EXCLUDE, Schema, fields
@@ -110,10 +110,12 @@ def problem_reply(about: str, status: int, title: str, detail: str) -> dict[str,
     return reply(about, ProblemSchema, example, PROBLEM_JSON)
 
 
-def forbidden_reply(*, problem: bool) -> dict[str, Any]:
-    """The key is right and may not do this."""
-    about, detail = "密钥没有所需的权限", "this key may not do that: it needs the scope read"
-    return problem_reply(about, 403, "Forbidden", detail) if problem else _failure(about, 403, "这个密钥没有所需的权限")
+def forbidden_reply(scopes: Sequence[str], *, problem: bool) -> dict[str, Any]:
+    """The key is right and may not do this; the example shows one that lacks the last of ``scopes``."""
+    about, lacked = "密钥没有所需的权限", scopes[-1]
+    if problem:
+        return problem_reply(about, 403, "Forbidden", f"this key may not do that: it needs the scope {lacked}")
+    return _failure(about, 403, f"这个密钥没有所需的权限：{lacked}")
 
 
 def too_many_reply(*, problem: bool) -> dict[str, Any]:

@@ -54,7 +54,7 @@ def handle_http(error: HTTPException) -> Response:
         response = problem(status, error.description or "")
     else:
         limit = request.max_content_length
-        scope = error.scope if isinstance(error, MissingScope) else ""
+        scope = "、".join(error.scopes) if isinstance(error, MissingScope) else ""
         text = _MESSAGES.get(status, "请求无法处理（HTTP {status}）")
         message = text.format(method=request.method, limit=limit, scope=scope, status=status)
         response = failure(status, message, status=status)

@@ -6,6 +6,7 @@ import logging
 import re
 import secrets
 import time
+from collections.abc import Sequence
 
 from flask import Flask, Response, g, request
 from sqlalchemy.exc import SQLAlchemyError
@@ -13,8 +14,8 @@ from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import Forbidden, ServiceUnavailable, TooManyRequests, Unauthorized
 
 from api.house import House, house
-from api.keys import LINK, LOOPBACK, NOBODY, Principal, given_key
-from api.scopes import OPEN, scope_of
+from api.keys import LOOPBACK, NOBODY, Principal, given_key
+from api.scopes import OPEN, scopes_of
 from shared.links import link_holds
 
 REQUEST_ID = "X-Request-Id"
@@ -31,11 +32,12 @@ log = logging.getLogger(__name__)
 
 
 class MissingScope(Forbidden):
-    """A key that is right may not do this; ``scope`` is what it lacks."""
+    """A key that is right may not do this; ``scopes`` is what it lacks, empty if no key may."""
 
-    def __init__(self, scope: str) -> None:
-        super().__init__(f"this key may not do that: it needs the scope {scope}")
-        self.scope = scope
+    def __init__(self, scopes: Sequence[str]) -> None:
+        needed = " and ".join(f"the scope {scope}" for scope in scopes)
+        super().__init__(f"this key may not do that: it needs {needed}" if needed else "no key may do that")
+        self.scopes = scopes
 
 
 def register(app: Flask) -> None:
@@ -59,11 +61,11 @@ def require_key() -> None:
     """
     g.principal = NOBODY
     endpoint = request.endpoint or ""
-    scope = scope_of(endpoint)
-    if not endpoint or scope == OPEN:
+    scopes = scopes_of(endpoint)
+    if not endpoint or scopes == OPEN:
         return
     try:
-        _find_out(endpoint, scope)
+        _find_out(endpoint, scopes)
     except SQLAlchemyError as error:
         if endpoint not in METRICS:
             raise
@@ -71,7 +73,7 @@ def require_key() -> None:
         raise ServiceUnavailable("the database is away, and with it the keys and what is counted") from error
 
 
-def _find_out(endpoint: str, scope: str | None) -> None:
+def _find_out(endpoint: str, scopes: Sequence[str] | None) -> None:
     at = house()
     if not at.keys.demanded():
         g.principal = LOOPBACK
@@ -79,11 +81,12 @@ def _find_out(endpoint: str, scope: str | None) -> None:
     found = at.keys.find(given_key(request))
     if found is not None:
         _require_turn(at, found)
-        if scope not in found.scopes:
-            raise MissingScope(scope or "")
+        lacking = [scope for scope in scopes or () if scope not in found.scopes]
+        if lacking or scopes is None:
+            raise MissingScope(lacking)
         g.principal = found
-    elif endpoint in RECORDINGS and _link_holds(at):
-        g.principal = LINK
+    elif endpoint in RECORDINGS and (listener := _listener(at)) is not None:
+        g.principal = listener
     else:
         raise Unauthorized(
             "an API key is needed: Authorization: Bearer KEY, or X-API-Key: KEY", www_authenticate=_CHALLENGE
@@ -97,10 +100,13 @@ def _require_turn(at: House, found: Principal) -> None:
         raise TooManyRequests(f"more than {rate} requests a minute; try again in {wait} s", retry_after=wait)
 
 
-def _link_holds(at: House) -> bool:
-    name, expires, signature = (request.args.get(field, "") for field in ("filename", "expires", "sig"))
+def _listener(at: House) -> Principal | None:
+    """Whoever plays a recording by its signed link; None if this is none that holds."""
+    name, given_to, expires, signature = (request.args.get(field, "") for field in ("filename", "by", "expires", "sig"))
     secret = at.keys.link_secret()
-    return secret is not None and link_holds(name, expires, signature, secret, at.clock.now_ms())
+    if secret is None or not link_holds(name, given_to, expires, signature, secret, at.clock.now_ms()):
+        return None
+    return at.keys.listener(given_to)
 
 
 def finish(response: Response) -> Response:

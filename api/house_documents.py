@@ -135,9 +135,9 @@ class CallStatsSchema(Schema):
 class AuditRowSchema(Schema):
     id = integer("编号", required=True, format="int64")
     at = text("ISO 8601", required=True)
-    actor = text("密钥的名称、loopback、link（签名链接）或 cli:用户", required=True)
+    actor = text("密钥的名称、loopback、link:NAME（经由给了 NAME 的签名链接）或 cli:用户", required=True)
     action = text(f"{'、'.join(ACTIONS)} 之一", required=True)
-    subject = text("task:ID、call:UUID、key:ID 或 number:标记；没有为空", required=True)
+    subject = text("task:ID、call:UUID、key:ID、webhook:ID、delivery:UUID 或 number:标记；没有为空", required=True)
     detail = fields.Dict(required=True, metadata={"description": "数量与编号；不含号码与对话"})
 
 

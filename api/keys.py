@@ -20,11 +20,11 @@ FRESH_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class Principal:
-    """Who asks. ``identity``: what its requests are counted under, "" if they are not; ``rate``: its own, a minute."""
+    """Who asks. ``identity``: what its requests are counted under and its links are given to; ``rate``: its own, a minute."""
 
     name: str
     scopes: frozenset[str]
-    identity: str = ""
+    identity: str
     rate: int | None = None
 
     @property
@@ -32,11 +32,11 @@ class Principal:
         return NUMBERS in self.scopes
 
 
-NOBODY = Principal("nobody", frozenset())
-LOOPBACK = Principal("loopback", frozenset(SCOPES))
+NOBODY = Principal("nobody", frozenset(), "nobody")
+LOOPBACK = Principal("loopback", frozenset(SCOPES), "loopback")
 """Whoever reaches us while no key exists: somebody of this machine."""
-LINK = Principal("link", frozenset())
-"""Whoever plays a recording by its signed link."""
+LINK = "link"
+"""Whoever plays a recording by its signed link; with a colon and a name: the one whom the link was given to."""
 
 
 def principal() -> Principal:
@@ -70,9 +70,19 @@ class KeyRing:
         """Whose key this is; a key of API_KEYS has all scopes. Raises DBAPIError."""
         number = _place(given, self._bootstrap)
         if number is not None:
-            return Principal(f"API_KEYS[{number}]", frozenset(SCOPES), f"bootstrap:{number}")
+            return Principal(_bootstrap_name(number), frozenset(SCOPES), _bootstrap_identity(number))
         key = matching(given, self._read().keys)
         return Principal(key.name, key.scopes, key.id, key.rate) if key else None
+
+    def listener(self, given_to: str) -> Principal:
+        """Whoever plays a recording by a link that says it was given to this identity, "" for one that says nothing.
+
+        Keys are never deleted, so the name of a revoked one is known too. Raises DBAPIError.
+        """
+        names = {key.id: key.name for key in self._read().keys}
+        names |= {_bootstrap_identity(number): _bootstrap_name(number) for number in range(len(self._bootstrap))}
+        name = f"{LINK}:{names.get(given_to, given_to)}" if given_to else LINK
+        return Principal(name, frozenset(), name)
 
     def link_secret(self) -> bytes | None:
         """What links to recordings are signed with; None while no key is needed. Raises DBAPIError."""
@@ -86,6 +96,14 @@ class KeyRing:
                     secret = link_secret(connection, self._bootstrap)
                     self._last = _Snapshot(now, tuple(find_all(connection)), secret)
             return self._last
+
+
+def _bootstrap_name(number: int) -> str:
+    return f"API_KEYS[{number}]"
+
+
+def _bootstrap_identity(number: int) -> str:
+    return f"bootstrap:{number}"
 
 
 def given_key(request: Request) -> str:

@@ -110,13 +110,15 @@ RECORDING = {
     "summary": "播放或下载录音",
     "description": (
         "8 kHz 16 位立体声 WAV，左声道为客户，右声道为我方；支持 Range 与 HEAD。"
-        "设置了 API 密钥时，记录中的 wavFileUrl 自带 expires 与 sig，可直接在浏览器中播放。"
+        "设置了 API 密钥时，记录中的 wavFileUrl 自带 by、expires 与 sig，可直接在浏览器中播放；"
+        "由此收听的，审计中记为 link:NAME，NAME 为链接当初给了谁。"
     ),
     "operationId": "getRecording",
     "parameters": [
         parameter(
             "filename", "query", "记录中 wavFileUrl 所给的名称", {"type": "string", "example": _FILE}, required=True
         ),
+        parameter("by", "query", "签名链接给了谁：密钥的编号，或 webhook:ID；不是密钥本身", {"type": "string"}),
         parameter("expires", "query", "签名链接的到期时间，秒", {"type": "integer", "format": "int64"}),
         parameter("sig", "query", "签名", {"type": "string"}),
         parameter("Range", "header", "只取一段", {"type": "string", "example": "bytes=0-65535"}),

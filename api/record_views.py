@@ -31,8 +31,9 @@ def list_records() -> Response:
 
 
 def wav_url(at: House, name: str) -> str:
-    """The wavFileUrl of a recording."""
-    return recording_url(at.settings.public_url, name, at.keys.link_secret(), at.clock.now_ms())
+    """The wavFileUrl of a recording, given to whoever sent the current request."""
+    secret, given_to = at.keys.link_secret(), principal().identity
+    return recording_url(at.settings.public_url, name, secret, at.clock.now_ms(), given_to=given_to)
 
 
 def send_recording() -> Response:

@@ -11,7 +11,7 @@ from flask.typing import ResponseReturnValue
 from flask_smorest import Api, Blueprint  # type: ignore[import-untyped]
 
 from api.documents import forbidden_reply, too_many_reply
-from api.scopes import OPEN, SCOPE_OF
+from api.scopes import OPEN, SCOPES_OF
 
 PREFIX = "/api"
 """Every specified route is served with and without it (reading.md, "Paths")."""
@@ -33,13 +33,14 @@ class Route:
 
 def documented(route: Route) -> dict[str, Any]:
     """The operation, with what every endpoint that needs a key has in common."""
-    doc, scope = dict(route.doc), SCOPE_OF.get(route.view.__name__)
-    if scope == OPEN:
+    doc, scopes = dict(route.doc), SCOPES_OF[route.view.__name__]
+    if scopes == OPEN:
         return doc
-    doc["description"] = f"{doc.get('description', '')}\n\n密钥所需的权限：`{scope}`。".strip()
-    refusals: dict[str, Any] = {"403": forbidden_reply, "429": too_many_reply}
+    named = "、".join(f"`{scope}`" for scope in scopes)
+    doc["description"] = f"{doc.get('description', '')}\n\n密钥所需的权限：{named}。".strip()
     in_v1 = route.rule.startswith("/api/v1/")
-    doc["responses"] = {status: make(problem=in_v1) for status, make in refusals.items()} | doc["responses"]
+    refusals = {"403": forbidden_reply(scopes, problem=in_v1), "429": too_many_reply(problem=in_v1)}
+    doc["responses"] = refusals | doc["responses"]
     return doc
 
 

@@ -20,7 +20,7 @@ from shared.schema import api_keys
 
 SUBMIT, READ, ADMIN, NUMBERS = "submit", "read", "admin", "numbers"
 SCOPES = (SUBMIT, READ, ADMIN, NUMBERS)
-"""``numbers``: may see whole numbers. None includes another."""
+"""``numbers``: may see whole numbers, and with ``admin`` have them sent to webhooks. None includes another."""
 MOST_KEYS = 1000
 """Not revoked: every process keeps them all in memory."""
 LONGEST_NAME = 100

@@ -34,12 +34,18 @@ ACTIONS = (
     "listen",
     "key_add",
     "key_revoke",
+    "webhook_add",
+    "webhook_remove",
+    "webhook_replay",
     "erase",
 )
 
 
 def note(connection: Connection, actor: str, action: str, now: int, *, subject: str = "", **detail: Any) -> None:
-    """Adds one row. ``subject``: ``task:ID``, ``call:UUID``, ``key:ID`` or ``number:MARK``; ``detail``: ids, counts, a reason."""
+    """Adds one row. ``detail``: ids, counts, a reason.
+
+    ``subject``: ``task:ID``, ``call:UUID``, ``key:ID``, ``webhook:ID``, ``delivery:UUID`` or ``number:MARK``.
+    """
     kept = {name: scrubbed(value) if isinstance(value, str) else value for name, value in detail.items()}
     row = {"at": now, "actor": actor[:LONGEST_ACTOR], "action": action, "subject": subject, "detail": kept}
     connection.execute(insert(audit).values(row))
@@ -85,6 +91,14 @@ def about_task(connection: Connection, batch_id: int) -> list[int]:
 
 def of_call(uuid: str) -> str:
     return f"call:{uuid}"
+
+
+def of_webhook(endpoint_id: int) -> str:
+    return f"webhook:{endpoint_id}"
+
+
+def of_delivery(delivery_id: str) -> str:
+    return f"delivery:{delivery_id}"
 
 
 def of_line(connection: Connection, line: str) -> str:

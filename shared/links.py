@@ -12,26 +12,34 @@ LINK_STEP_SECONDS = 3600
 _SIGNATURE_LENGTH = 40
 
 
-def recording_url(public_url: str, name: str, secret: bytes | None, now_ms: int) -> str:
-    """A recording's wavFileUrl; with the house's secret it carries ``expires`` and ``sig``, so that a browser can play it.
+def recording_url(public_url: str, name: str, secret: bytes | None, now_ms: int, *, given_to: str) -> str:
+    """A recording's wavFileUrl; with the house's secret it carries ``by``, ``expires`` and ``sig``, so that a browser can
+    play it.
 
-    ``secret``: ``shared.api_keys.link_secret``; None while no keys are needed.
+    ``secret``: ``shared.api_keys.link_secret``; None while no keys are needed. ``given_to``: the public id of the key, or
+    ``webhook:ID``, that gets the link; the audit of who listened knows it by this.
     """
     url = f"{public_url}/recordings/files?filename={quote(name)}"
     if secret is None:
         return url
     whole_steps = -(-(now_ms // 1000 + LINK_SECONDS) // LINK_STEP_SECONDS)
     expires = str(whole_steps * LINK_STEP_SECONDS)
-    return f"{url}&expires={expires}&sig={_signature(secret, name, expires)}"
+    signature = _signature(secret, name, given_to, expires)
+    return f"{url}&by={quote(given_to, safe=':')}&expires={expires}&sig={signature}"
 
 
-def link_holds(name: str, expires: str, signature: str, secret: bytes, now_ms: int) -> bool:
-    """Whether a link was signed with the house's secret and has not run out."""
+def link_holds(name: str, given_to: str, expires: str, signature: str, secret: bytes, now_ms: int) -> bool:
+    """Whether a link was signed with the house's secret, for ``given_to``, and has not run out."""
     if not (expires.isascii() and expires.isdigit() and len(expires) <= 12) or int(expires) * 1000 < now_ms:
         return False
-    return hmac.compare_digest(signature.encode(), _signature(secret, name, expires).encode())
+    return hmac.compare_digest(signature.encode(), _signature(secret, name, given_to, expires).encode())
 
 
-def _signature(secret: bytes, name: str, expires: str) -> str:
-    """Of no API key: keys may come and go while a link plays, and none can be guessed from it."""
-    return hmac.new(secret, f"{name}\n{expires}".encode(), "sha256").hexdigest()[:_SIGNATURE_LENGTH]
+def _signature(secret: bytes, name: str, given_to: str, expires: str) -> str:
+    """Of no API key: keys may come and go while a link plays, and none can be guessed from it.
+
+    Links of before they said whom they were given to were signed over two lines, and hold until they expire. Neither
+    form can be read as the other: the last line of theirs is digits, of ours it begins with ``by=``.
+    """
+    lines = [name, expires, *([f"by={given_to}"] if given_to else [])]
+    return hmac.new(secret, "\n".join(lines).encode(), "sha256").hexdigest()[:_SIGNATURE_LENGTH]

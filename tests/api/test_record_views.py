@@ -352,6 +352,7 @@ def test_a_wav_file_url_plays_without_a_key_until_it_expires(
         {"sig": given["sig"][:-1] + "x"},
         {"sig": ""},
         {"expires": str(int(given["expires"]) + 1)},
+        {"by": "bootstrap:0"},
         {"expires": "x"},
         {"filename": WAV.replace("0001.wav", "0002.wav")},
     ):

@@ -184,7 +184,9 @@ def settle(connection: Connection, claimed: Claimed, outcome: Outcome, now: int)
 def _send(house: House, claimed: Claimed) -> Outcome:
     now = house.clock.now_ms()
     with house.couriers.desk, house.read() as connection:
-        body = body_of(connection, house.settings, claimed.id, claimed.event, claimed.batch_id, now)
+        body = body_of(
+            connection, house.settings, claimed.endpoint_id, claimed.id, claimed.event, claimed.batch_id, now
+        )
     if body is None:
         return Outcome(False, "the task is gone")
     return house.post.send(claimed.url, headers_of(claimed.id, claimed.secret, body, now), body)

@@ -10,6 +10,7 @@ import msgspec
 from sqlalchemy import Connection, RowMapping, select
 
 from shared.api_keys import link_secret
+from shared.audit import of_webhook
 from shared.links import recording_url
 from shared.moments import iso
 from shared.outbox import NO_TASK
@@ -22,9 +23,10 @@ SIGNATURE_VERSION = "v1"
 
 
 def body_of(
-    connection: Connection, settings: Settings, delivery_id: str, event: str, batch_id: int, now: int
+    connection: Connection, settings: Settings, endpoint_id: int, delivery_id: str, event: str, batch_id: int, now: int
 ) -> bytes | None:
     """The JSON body as things stand now; None if the task is gone."""
+    receiver = of_webhook(endpoint_id)
     task = _task(connection, batch_id, settings) if batch_id != NO_TASK else None
     if task is None and batch_id != NO_TASK:
         return None
@@ -32,7 +34,7 @@ def body_of(
         "deliveryId": delivery_id,
         "event": event,
         "task": task,
-        "record": None if task is None else _last_record(connection, batch_id, settings, now),
+        "record": None if task is None else _last_record(connection, batch_id, settings, receiver, now),
     }
     return msgspec.json.encode(document)
 
@@ -66,8 +68,10 @@ def _task(connection: Connection, batch_id: int, settings: Settings) -> dict[str
     }
 
 
-def _last_record(connection: Connection, batch_id: int, settings: Settings, now: int) -> dict[str, Any] | None:
-    """As records/list shows it, with the tags; None if the task was never dialled."""
+def _last_record(
+    connection: Connection, batch_id: int, settings: Settings, receiver: str, now: int
+) -> dict[str, Any] | None:
+    """As records/list shows it, with the tags and a link given to ``receiver``; None if the task was never dialled."""
     query = (
         select(calls, tasks.c.ticket_no, tasks.c.username)
         .join_from(calls, tasks, tasks.c.batch_id == calls.c.batch_id)
@@ -79,5 +83,9 @@ def _last_record(connection: Connection, batch_id: int, settings: Settings, now:
     if row is None:
         return None
     secret = link_secret(connection, settings.api_keys)
-    shown = record_row(row, settings.timezone, lambda name: recording_url(settings.public_url, name, secret, now))
+
+    def url_of(name: str) -> str:
+        return recording_url(settings.public_url, name, secret, now, given_to=receiver)
+
+    shown = record_row(row, settings.timezone, url_of)
     return shown | {"tags": row["tags"] or []}

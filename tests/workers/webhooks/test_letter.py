@@ -8,19 +8,23 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from sqlalchemy import select
 
 from api.app import create_app
 from api.house import EXTENSION
+from shared.api_keys import link_secret
 from shared.database import reading
+from shared.links import link_holds
 from shared.schema import tasks
 from tests.workers.twins import BellTwin, Office
 from tests.workers.webhooks.desk import SECRET, add_call, finish
 from workers.webhooks.letter import body_of, headers_of, sign
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "webhooks.md"
+ENDPOINT = 7
 DELIVERY = "7fc7c751-4b90-590d-9d63-edb8bd77265a"
 
 
@@ -31,7 +35,7 @@ def office(open_office: Callable[..., Office]) -> Office:
 
 def body(office: Office, batch_id: int) -> Any:
     with reading(office.house.engine) as connection:
-        raw = body_of(connection, office.settings, DELIVERY, "task.finished", batch_id, office.now)
+        raw = body_of(connection, office.settings, ENDPOINT, DELIVERY, "task.finished", batch_id, office.now)
     return None if raw is None else json.loads(raw)
 
 
@@ -54,6 +58,15 @@ def talk(office: Office) -> tuple[int, str]:
     return batch_id, uuid
 
 
+def link_plays(link: str, office: Office) -> bool:
+    """Whether the API would play it, as one that was given to the endpoint."""
+    query = {name: values[0] for name, values in parse_qs(urlsplit(link).query).items()}
+    with reading(office.house.engine) as connection:
+        secret = link_secret(connection, office.settings.api_keys)
+    assert secret is not None
+    return link_holds(query["filename"], f"webhook:{ENDPOINT}", query["expires"], query["sig"], secret, office.now)
+
+
 @pytest.mark.parametrize("keys", [(), ("key-of-ours",)])
 def test_task_and_record_are_those_of_the_api(office: Office, keys: tuple[str, ...]) -> None:
     batch_id, uuid = talk(office)
@@ -71,9 +84,16 @@ def test_task_and_record_are_those_of_the_api(office: Office, keys: tuple[str, .
     assert (told["deliveryId"], told["event"]) == (DELIVERY, "task.finished")
     added = {"state": "completed", "finalAt": "2025-12-31T12:03:58.953+08:00", "attempts": 0}
     assert told["task"] == listed | added
-    assert told["record"] == record | {"tags": [{"name": "callback_wanted", "value": "明天", "at": office.now}]}
+    link, theirs = told["record"]["wavFileUrl"], record["wavFileUrl"]
+    tags = [{"name": "callback_wanted", "value": "明天", "at": office.now}]
+    assert told["record"] == record | {"tags": tags, "wavFileUrl": link}
+    assert link.partition("&")[0] == theirs.partition("&")[0]
     assert told["record"]["uuid"] == uuid
-    assert ("sig=" in told["record"]["wavFileUrl"]) == bool(keys)
+    if keys:
+        assert ("&by=webhook:7&" in link, "&by=bootstrap:0&" in theirs) == (True, True)
+        assert link_plays(link, office)
+    else:
+        assert link == theirs
 
 
 def test_an_attempt_that_never_left_is_no_record(office: Office) -> None:
@@ -105,7 +125,7 @@ def test_the_documented_receiver_takes_what_we_send_and_nothing_else(office: Off
     verify = names["verify"]
     batch_id, _ = talk(office)
     with reading(office.house.engine) as connection:
-        raw = body_of(connection, office.settings, DELIVERY, "task.finished", batch_id, office.now)
+        raw = body_of(connection, office.settings, ENDPOINT, DELIVERY, "task.finished", batch_id, office.now)
         assert connection.execute(select(tasks.c.state)).scalar_one() == "completed"
     assert raw is not None
     headers = {name.decode(): value.decode() for name, value in headers_of(DELIVERY, SECRET, raw, office.now)}
