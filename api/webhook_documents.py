@@ -81,7 +81,7 @@ _NO_DELIVERY = problem_reply("没有这个投递", 404, "Not Found", f"no delive
 
 ADD = {
     "summary": "登记一个 webhook",
-    "description": "此后每个任务结束都会 POST 到这个地址，带 HMAC-SHA256 签名。登记时和每次发送时都会检查地址。",
+    "description": "此后每个任务结束都会 POST 到这个地址，带 HMAC-SHA256 签名，号码完整。登记时和每次发送时都会检查地址。",
     "operationId": "addWebhook",
     "requestBody": body(NewWebhookSchema, {"url": _WEBHOOK["url"]}),
     "responses": {
@@ -136,7 +136,7 @@ DELIVERY = {
 }
 REPLAY = {
     "summary": "重新投递",
-    "description": "无论是否送达过，都以同一编号重新发送，次数从头算起；内容按发送时的数据重新生成。",
+    "description": "无论是否送达过，都以同一编号重新发送，次数从头算起；内容按发送时的数据重新生成，号码完整。",
     "operationId": "replayDelivery",
     "responses": {
         "202": reply("已排队", DeliverySchema, _AGAIN),

@@ -12,6 +12,7 @@ from api.body import decode_object, read_json
 from api.envelope import answer
 from api.fields import MAX_LONG, Fields
 from api.house import house
+from api.keys import principal
 from api.routes import Route
 from api.transactions import write
 from api.webhooks import WebhookConflict
@@ -29,11 +30,12 @@ log = logging.getLogger(__name__)
 
 def add_webhook() -> Response:
     """Registers an endpoint, if we would send to it; the answer alone shows its secret."""
-    at = house()
+    at, who = house(), principal().name
     url, secret = webhooks.read_endpoint(Fields(decode_object(read_json(request)), at.settings.timezone))
     try:
         find_addresses(parse_target(url), system_lookup, allow_private=at.settings.webhook_private)
-        row = write(at.engine, lambda connection: webhooks.add_endpoint(connection, url, secret, at.clock.now_ms()))
+        now = at.clock.now_ms()
+        row = write(at.engine, lambda connection: webhooks.add_endpoint(connection, url, secret, now, actor=who))
     except TargetRefused as error:
         abort(422, str(error))
     except WebhookConflict as error:
@@ -58,8 +60,9 @@ def list_webhooks() -> Response:
 
 def remove_webhook(webhook_id: int) -> Response:
     """Removes an endpoint; nothing more is sent to it but what is under way."""
-    at = house()
-    if not write(at.engine, lambda connection: webhooks.remove_endpoint(connection, webhook_id, at.clock.now_ms())):
+    at, who = house(), principal().name
+    now = at.clock.now_ms()
+    if not write(at.engine, lambda connection: webhooks.remove_endpoint(connection, webhook_id, now, actor=who)):
         abort(404, f"no webhook {webhook_id}")
     log.info("webhook removed", extra={"endpoint_id": webhook_id})
     at.ringer.ring(WEBHOOKS)
@@ -97,9 +100,10 @@ def show_delivery(delivery_id: str) -> Response:
 
 def replay_delivery(delivery_id: str) -> Response:
     """Sends a delivery again, whatever became of it."""
-    at = house()
+    at, who = house(), principal().name
+    now = at.clock.now_ms()
     try:
-        row = write(at.engine, lambda connection: webhooks.replay(connection, delivery_id, at.clock.now_ms()))
+        row = write(at.engine, lambda connection: webhooks.replay(connection, delivery_id, now, actor=who))
     except WebhookConflict as error:
         abort(409, str(error))
     if row is None:

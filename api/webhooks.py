@@ -12,7 +12,7 @@ from sqlalchemy import Connection, RowMapping, Select, func, insert, select, tex
 
 from api.fields import MAX_LONG, Fields
 from api.task_list import LAST_PAGE, LONGEST_PAGE
-from shared import outbox
+from shared import audit, outbox
 from shared.errors import WaihuError
 from shared.moments import iso
 from shared.schema import webhook_deliveries, webhook_endpoints
@@ -67,8 +67,8 @@ def read_query(fields: Fields) -> DeliveryQuery:
     return DeliveryQuery(page or DEFAULT_PAGE, size or DEFAULT_SIZE, state, batch_id)
 
 
-def add_endpoint(connection: Connection, url: str, secret: str, now: int) -> RowMapping:
-    """Registers an endpoint. Raises WebhookConflict if the URL is registered already, or there are too many."""
+def add_endpoint(connection: Connection, url: str, secret: str, now: int, *, actor: str) -> RowMapping:
+    """Registers an endpoint, and notes who did. Raises WebhookConflict if the URL is registered already, or there are too many."""
     active = _endpoints.disabled_at.is_(None)
     urls = connection.execute(select(_endpoints.url).where(active)).scalars().all()
     if url in urls:
@@ -76,13 +76,18 @@ def add_endpoint(connection: Connection, url: str, secret: str, now: int) -> Row
     if len(urls) >= outbox.MOST_ENDPOINTS:
         raise WebhookConflict(f"there are {len(urls)} webhooks, and {outbox.MOST_ENDPOINTS} at most; remove one first")
     values = {"url": url, "secret": secret, "created_at": now}
-    return connection.execute(insert(webhook_endpoints).values(values).returning(*_endpoints)).mappings().one()
+    row = connection.execute(insert(webhook_endpoints).values(values).returning(*_endpoints)).mappings().one()
+    audit.note(connection, actor, "webhook_add", now, subject=audit.of_webhook(row["id"]))
+    return row
 
 
-def remove_endpoint(connection: Connection, endpoint_id: int, now: int) -> bool:
+def remove_endpoint(connection: Connection, endpoint_id: int, now: int, *, actor: str) -> bool:
     """Whether there was such an endpoint. Its secret is forgotten; what waits for it the workers put aside."""
     there = update(webhook_endpoints).where(_endpoints.id == endpoint_id, _endpoints.disabled_at.is_(None))
-    return connection.execute(there.values(disabled_at=now, secret="")).rowcount > 0
+    if not connection.execute(there.values(disabled_at=now, secret="")).rowcount:
+        return False
+    audit.note(connection, actor, "webhook_remove", now, subject=audit.of_webhook(endpoint_id))
+    return True
 
 
 def endpoints(connection: Connection) -> list[RowMapping]:
@@ -121,7 +126,7 @@ def find_delivery(connection: Connection, delivery_id: str) -> RowMapping | None
     return connection.execute(query).mappings().one_or_none()
 
 
-def replay(connection: Connection, delivery_id: str, now: int) -> RowMapping | None:
+def replay(connection: Connection, delivery_id: str, now: int, *, actor: str) -> RowMapping | None:
     """Puts a delivery back in the queue, with all its attempts; None if there is no such delivery.
 
     Raises WebhookConflict if its endpoint was removed.
@@ -133,6 +138,8 @@ def replay(connection: Connection, delivery_id: str, now: int) -> RowMapping | N
         raise WebhookConflict("its endpoint was removed")
     again = {"state": outbox.WAITING, "attempts": 0, "due_at": now, "delivered_at": None, "last_error": ""}
     statement = update(webhook_deliveries).where(_deliveries.id == delivery_id).values(again)
+    subject, endpoint_id = audit.of_delivery(delivery_id), found["endpoint_id"]
+    audit.note(connection, actor, "webhook_replay", now, subject=subject, webhookId=endpoint_id)
     return connection.execute(statement.returning(*_deliveries)).mappings().one()
 
 

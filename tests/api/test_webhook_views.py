@@ -193,6 +193,43 @@ def test_what_was_for_a_removed_webhook_is_not_sent_again(
     assert client.get(f"{PATH}/deliveries/{delivery_id}").json["state"] == "dead"
 
 
+def test_adding_removing_and_replaying_are_in_the_audit_with_ids_only(
+    client: FlaskClient, deliver: Callable[..., str]
+) -> None:
+    url = "https://93.184.216.34/hooks?token=t0k3n-of-theirs"
+    secret = add(client, url).json["secret"]
+    delivery_id = deliver(1, 7, state="dead", due_at=None)
+    assert client.post(f"{PATH}/deliveries/{delivery_id}/replay").status_code == 202
+    assert client.delete(f"{PATH}/1").status_code == 204
+    answer = client.get("/api/v1/audit")
+    noted = [(row["actor"], row["action"], row["subject"], row["detail"]) for row in answer.json["rows"]]
+    assert noted == [
+        ("loopback", "webhook_remove", "webhook:1", {}),
+        ("loopback", "webhook_replay", f"delivery:{delivery_id}", {"webhookId": 1}),
+        ("loopback", "webhook_add", "webhook:1", {}),
+    ]
+    for kept in (secret, "t0k3n", "93.184.216.34"):
+        assert kept not in answer.text
+    for query in ("action=webhook_replay", f"subject=delivery:{delivery_id}"):
+        assert len(client.get(f"/api/v1/audit?{query}").json["rows"]) == 1
+
+
+def test_what_was_not_done_to_a_webhook_is_not_in_the_audit(client: FlaskClient, deliver: Callable[..., str]) -> None:
+    add(client)
+    delivery_id = deliver(1, 7, state="dead", due_at=None)
+    client.delete(f"{PATH}/1")
+    known = client.get("/api/v1/audit").json["rows"]
+    assert len(known) == 2
+    assert add(client, "http://10.0.0.1/").status_code == 422
+    assert client.delete(f"{PATH}/1").status_code == 404
+    assert client.post(f"{PATH}/deliveries/{delivery_id}/replay").status_code == 409
+    assert client.post(f"{PATH}/deliveries/{MISSING}/replay").status_code == 404
+    assert add(client, f"{PUBLIC}/2").status_code == 201
+    assert add(client, f"{PUBLIC}/2").status_code == 409
+    rows = client.get("/api/v1/audit").json["rows"]
+    assert [row["subject"] for row in rows[: len(rows) - len(known)]] == ["webhook:2"]
+
+
 def test_a_test_is_put_in_the_queue(client: FlaskClient, rung: Any) -> None:
     add(client)
     response = client.post(f"{PATH}/1/test")

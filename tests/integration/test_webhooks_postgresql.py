@@ -107,7 +107,7 @@ def test_stops_and_ends_at_once_are_written_once(open_office: Callable[[], Offic
     assert {row.id for row in rows} == {delivery_id(1, batch_id, office.now) for batch_id in batch_ids}
 
     with writing(office.house.engine) as connection:
-        replayed = [webhooks.replay(connection, rows[0].id, office.now + 5), webhooks.replay(connection, "none", 1)]
+        replayed = [webhooks.replay(connection, wanted, office.now + 5, actor="crm") for wanted in (rows[0].id, "none")]
     assert replayed[0] is not None
     assert (replayed[0]["state"], replayed[0]["due_at"], replayed[1]) == ("waiting", office.now + 5, None)
 
