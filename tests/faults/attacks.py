@@ -31,6 +31,9 @@ STEP_WITHIN = 60.0
 """A process starts within 10 s on a busy machine, and does a call's work within seconds after."""
 KILLED_EVERY = (0.2, 1.5)
 """Seconds between two kills: a call of a brief person takes five."""
+COME = 6
+"""Tickets in each batch beside the kills: one comes a second after the one before was answered, and the API, killed
+every four seconds or so, is away for as long as it lives."""
 PAUSING = {
     "worker": ("worker1", "celery -A tests.faults.pause_worker --quiet worker -n worker1@%h"),
     "beat": ("beat1", "celery -A tests.faults.pause_worker --quiet beat"),
@@ -43,16 +46,22 @@ _EVENTS = ("firstStart", "firstAnswer", "cdr")
 
 
 def kills(house: House, seed: int, blows: int = 20, roles: tuple[str, ...] = ROLES) -> Struck:
-    """SIGKILL of any process at any moment, under load."""
+    """SIGKILL of one process after another at any moment, while tickets come in; each role is struck as often as any."""
     luck = random.Random(seed)
-    batch = Batch()
-    for blow in range(blows):
-        if blow % 4 == 0:
-            batch += house.submit([luck.choice(PEOPLE) for _ in range(8)])
-        time.sleep(luck.uniform(*KILLED_EVERY))  # the moment is the attack
-        house.restart(luck.choice(roles))
-    named = ", ".join(dict.fromkeys(role.rstrip("12") for role in roles))
-    return Struck(f"SIGKILL of {named} at random moments", batch, blows)
+    kinds = list(dict.fromkeys(role.rstrip("12") for role in roles))
+    over = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        people = pool.submit(_come, house, random.Random(seed), over)
+        try:
+            for blow in range(blows):
+                if blow % len(kinds) == 0:
+                    luck.shuffle(kinds)
+                time.sleep(luck.uniform(*KILLED_EVERY))  # the moment is the attack
+                house.restart(luck.choice([role for role in roles if role.rstrip("12") == kinds[blow % len(kinds)]]))
+        finally:
+            over.set()
+        batch = people.result(2 * STEP_WITHIN)
+    return Struck(f"SIGKILL of {', '.join(sorted(kinds))} at random moments", batch, blows)
 
 
 def steps(house: House, seed: int, roles: tuple[str, ...] = tuple(PAUSING)) -> Struck:
@@ -99,6 +108,7 @@ class Victim:
         if self._house.processes[self._process].poll() is not None:
             died_of = self._house.processes.pop(self._process).returncode
             assert died_of == -signal.SIGKILL, f"{self._asked}: exit code {died_of}"
+            self._house.deaths.append((time.time_ns() // 1_000_000, self._process))
             self._next()
         elif time.monotonic() > self._until:
             self.missed.append(self._asked)
@@ -117,6 +127,14 @@ class Victim:
         often = step.startswith(("dial", "event", "record:", "tick"))
         self._asked = f"{step}:{self._luck.randint(1, 2) if often else 1}"
         self._house.start(self._process, command=self._command, **{VARIABLE: self._asked})
+
+
+def _come(house: House, luck: random.Random, over: threading.Event) -> Batch:
+    """Some tickets every second, whoever is killed meanwhile: who is not answered sends them again."""
+    batch = Batch()
+    while not over.wait(1):
+        batch += house.submit([luck.choice((*PEOPLE, TALKER)) for _ in range(COME)], within=STEP_WITHIN)
+    return batch
 
 
 def _come_and_stop(house: House, luck: random.Random, over: threading.Event) -> Batch:

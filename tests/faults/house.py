@@ -111,6 +111,8 @@ class House:
         self.api = f"http://127.0.0.1:{self.ports['api']}"
         self.phone = f"http://127.0.0.1:{self.ports['phone']}/np/sandbox"
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.deaths: list[tuple[int, str]] = []
+        """When a process was killed (Unix time, milliseconds), and its role."""
         self._numbers = iter(range(100, 100_000))
 
     def __enter__(self) -> House:
@@ -165,6 +167,7 @@ class House:
     def kill(self, role: str) -> None:
         """SIGKILL to the whole group: no last words. Returns once its first process is gone."""
         process = self.processes.pop(role)
+        self.deaths.append((time.time_ns() // 1_000_000, role))
         os.killpg(process.pid, signal.SIGKILL)
         process.wait(END_WITHIN)
 

@@ -20,7 +20,7 @@ from shared.database import reading, writing
 from shared.schema import phone_events, tasks, webhook_deliveries, webhook_endpoints
 from tests.faults.attacks import BRIEF, FLEETING, TALKER, note
 from tests.faults.house import KEY, SECRET, Batch, House, answers, wait_for
-from tests.faults.verdict import Verdict, judge
+from tests.faults.verdict import Struck, Verdict, judge
 
 SLOW_CLIENTS = 150
 """Of each kind, against 2 processes of 16 threads."""
@@ -84,7 +84,8 @@ def intrude(house: House, seed: int) -> Verdict:
             tried += [(f"slow connection to {port}", _ended(client)) for port, client in (*to_api, *to_media)]
         leaks = [*_flower(house, batch), *_messages(house, batch)]
         house.end("flower")
-        verdict = judge(house, batch, "forged, keyless, hostile, oversized and slow requests; leaks", len(tried) + 1)
+        attack = "forged, keyless, hostile, oversized and slow requests; leaks"
+        verdict = judge(house, Struck(attack, batch, len(tried) + 1))
         tried.append(("webhook whose name moved to loopback", canary()))
     wrong = [name for name, refused in tried if not refused]
     note(verdict, f"not refused: {wrong}" if wrong else "")

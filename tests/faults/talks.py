@@ -15,11 +15,14 @@ from shared.schema import calls
 from tests.faults.attacks import BRIEF, TALKER
 from tests.faults.house import Batch, House, wait_for
 from tests.faults.verdict import Struck, Verdict
+from tests.faults.words import Stretch
 
 DISK_FULL = 5.0
 """Seconds of a conversation without room for it on the disk."""
 MEDIA = ("media1", "media2")
 ASKED = 30
+SPOKEN = 20
+"""Words of one call of somebody who talks, at least: the robot's first sentence has as many."""
 
 
 def media_killed(house: House, seed: int, rounds: int = 2) -> Struck:
@@ -36,7 +39,7 @@ def media_killed(house: House, seed: int, rounds: int = 2) -> Struck:
             wait_for(house.ready, 60, "media does not come back")
 
     def talked(verdict: Verdict) -> str:
-        return "" if verdict.words > verdict.answered else "people talked, and hardly a word was written down"
+        return "" if verdict.words > SPOKEN * verdict.answered else "people talked, and hardly a word was heard"
 
     return Struck("media killed in mid-call", batch, 2 * rounds, checks=[talked])
 
@@ -47,13 +50,15 @@ def disk_full(house: House, seed: int) -> Struck:
     talking = house.submit([TALKER] * 4)
     wait_for(lambda: len(house.live(talking)) == 4, 60, "four people do not talk")
     time.sleep(luck.uniform(1.5, 3))
+    full_at = time.time() * 1000
     house.fill_disk(*MEDIA)
     meanwhile = house.submit([BRIEF] * 3)
     time.sleep(DISK_FULL)
     survived = len(house.live(talking))
     house.clear_disk(*MEDIA)
+    full = Stretch(full_at, time.time() * 1000)
     after = house.submit([BRIEF] * 3)
-    struck = Struck("disk full for media in mid-call", talking + meanwhile + after, 3 + len(MEDIA))
+    struck = Struck("disk full for media in mid-call", talking + meanwhile + after, 3 + len(MEDIA), unwritten=[full])
     struck.broken += [] if survived == 4 else [f"{4 - survived} calls ended with the room on the disk"]
 
     def recorded(_verdict: Verdict) -> str:
@@ -88,7 +93,7 @@ def stalled_speech(house: House, seed: int) -> Struck:
             time.sleep(luck.uniform(1, 3))
     finally:
         house.speech_fault()
-    return Struck("speech providers that stall or break off", batch, len(faults))
+    return Struck("speech providers that stall or break off", batch, len(faults), unheard=True)
 
 
 def _records(house: House, batch: Batch) -> dict[str, Any]:

@@ -17,7 +17,16 @@ from shared.database import open_engine, upgrade, writing
 from shared.schema import calls, phone_events, tasks
 from shared.settings import Settings, load
 from tests.faults.house import KEY, SECRET, Batch, House
-from tests.faults.verdict import Verdict, compare_words, count_rings, left, read_logs
+from tests.faults.verdict import (
+    Verdict,
+    compare_files,
+    compare_words,
+    count_rings,
+    count_unfinished,
+    left,
+    read_logs,
+)
+from tests.faults.words import Stretch
 from workers.room import LEASES_KEY
 
 NUMBER, UUID, NOW = "13900000101", "2611201530000000001", 1_795_000_000_000
@@ -32,12 +41,14 @@ class Paper:
     logs: Path
     redis: fakeredis.FakeRedis
     rung: list[dict[str, Any]] = field(default_factory=list)
+    deaths: list[tuple[int, str]] = field(default_factory=list)
 
     def report(self) -> dict[str, Any]:
         return {"calls": self.rung}
 
-    def ring(self, request_id: str = UUID, startcalls: int = 1) -> None:
-        self.rung.append({"callee": NUMBER, "request_id": request_id, "startcalls": startcalls, "states": []})
+    def ring(self, request_id: str = UUID, startcalls: int = 1, audio: dict[str, Any] | None = None) -> None:
+        call = {"callee": NUMBER, "request_id": request_id, "startcalls": startcalls, "audio": audio}
+        self.rung.append(call | {"states": [{"state": "answered", "wall_ms": NOW}] if audio else []})
 
     def part(self, ending: Literal["wav", "jsonl"]) -> Path:
         """Where media writes the call's first part."""
@@ -70,10 +81,17 @@ def paper(tmp_path: Path) -> Iterator[Paper]:
 
 
 def judged(paper: Paper) -> list[str]:
-    house, batch, verdict = cast(House, paper), Batch({NUMBER: 1}), Verdict("on paper", 1)
-    for look in (count_rings, compare_words, read_logs):
-        look(house, batch, verdict)
+    house, batch = cast(House, paper), Batch({NUMBER: 1})
+    verdict = verdict_of(paper)
     return verdict.broken + list(left(house, batch))
+
+
+def verdict_of(paper: Paper, unheard: bool = False, unwritten: tuple[Stretch, ...] = ()) -> Verdict:
+    house, batch, verdict = cast(House, paper), Batch({NUMBER: 1}), Verdict("on paper", 1, tasks=1)
+    for look in (count_unfinished, count_rings, compare_files, read_logs):
+        look(house, batch, verdict)
+    compare_words(house, batch, verdict, unheard=unheard, unwritten=unwritten)
+    return verdict
 
 
 def test_a_call_that_rang_once_and_left_nothing_behind_is_right(paper: Paper) -> None:
@@ -102,7 +120,7 @@ def test_a_task_that_rang_twice_under_two_rows_one_of_them_lost(paper: Paper) ->
 
 def test_a_turn_that_is_in_no_record(paper: Paper) -> None:
     paper.part("jsonl").write_bytes(recordings.encode_line(recordings.Turn(role="user", content="喂", start=1, end=2)))
-    assert judged(paper) == ["1 heard turns are in no record"]
+    assert judged(paper) == ["1 written turns are in no record"]
     paper.write(calls.update().values(dialogue=[{"role": "user", "content": "喂"}]))
     assert judged(paper) == []
 
@@ -114,6 +132,116 @@ def test_a_recording_that_nobody_finds(paper: Paper) -> None:
     assert judged(paper) == ["1 recordings are lost, or shorter than what was recorded"]
     paper.write(calls.update().values(wav_file=f"{recordings.stem(UUID, NOW, paper.settings.timezone)}.wav"))
     assert judged(paper) == []
+
+
+SAID, ANSWER, BYE = "喂，你好。", "您好，我是小外。", "您好，请稍等。"
+"""Of the person from 0.2 s to 1.2 s, and of the robot from 2 s to 4 s and from 8 s to 10 s."""
+
+
+def heard(text: str, start: int) -> list[dict[str, Any]]:
+    """As the sandbox tells it: a piece every quarter of a second."""
+    return [
+        {"text": char, "start_ms": start + 250 * place, "end_ms": start + 250 * (place + 1)}
+        for place, char in enumerate(text)
+    ]
+
+
+def talk(*carried: tuple[int, int]) -> dict[str, Any]:
+    """What the witness tells of a talk of 12 s, of which these stretches had a socket."""
+    return {
+        "talk_seconds": 12.0,
+        "heard": {"words": heard(ANSWER, 2000) + heard(BYE, 8000)},
+        "said": [
+            {"kind": "greeting", "text": SAID, "start_ms": 200.0, "end_ms": 1200.0},
+            {"kind": "digits", "text": "12", "start_ms": 5000.0, "end_ms": 5500.0},
+        ],
+        "line": {"carried_ms": [list(stretch) for stretch in carried]},
+    }
+
+
+def record(paper: Paper, user: str, *assistant: str) -> None:
+    """Also on disk: what no file holds is what the judge must see."""
+    turns = [("user", user), *(("assistant", text) for text in assistant)]
+    dialogue = [{"role": role, "content": text} for role, text in turns if text]
+    paper.write(calls.update().values(dialogue=dialogue))
+    lines = [
+        recordings.Turn(role=cast(Any, turn["role"]), content=turn["content"], start=at, end=at)
+        for at, turn in enumerate(dialogue)
+    ]
+    paper.part("jsonl").write_bytes(b"".join(map(recordings.encode_line, lines)))
+
+
+def test_words_that_reached_the_ear_and_no_file(paper: Paper) -> None:
+    paper.ring(audio=talk((0, 12_000)))
+    for kept, lost in (((SAID, ANSWER, BYE), 0), ((SAID, ANSWER), 5), ((SAID, BYE), 6), (("", ANSWER, BYE), 3)):
+        record(paper, *kept)
+        verdict = verdict_of(paper)
+        assert (verdict.lost_words, verdict.words) == (lost, 14)
+        assert verdict.survived == (0 if lost else 1)
+        assert (judged(paper) == []) == (lost == 0)
+
+
+def test_the_end_of_a_sentence_that_was_heard_and_not_written(paper: Paper) -> None:
+    paper.ring(audio=talk((0, 12_000)))
+    record(paper, SAID, ANSWER[:4], BYE)
+    assert verdict_of(paper).lost_words == 3
+
+
+def test_words_in_another_order_are_not_the_words_that_were_heard(paper: Paper) -> None:
+    paper.ring(audio=talk((0, 12_000)))
+    record(paper, SAID, ANSWER[::-1], BYE)
+    assert verdict_of(paper).lost_words > 0
+
+
+def test_no_word_but_those_of_the_last_second_may_be_lost_with_a_process(paper: Paper) -> None:
+    """The line broke 3.3 s after the answer: 您好 had been heard a second before, 我是 was heard within it."""
+    paper.ring(audio=talk((0, 3300), (5000, 12_000)))
+    record(paper, SAID, "您", BYE)
+    assert verdict_of(paper).lost_words == 0
+    record(paper, SAID, BYE[3:])
+    assert verdict_of(paper).lost_words == 3  # 您, of before the last second; 您好 of who took over
+
+
+def test_what_nobody_could_hear_is_not_lost(paper: Paper) -> None:
+    paper.ring(audio=talk((1500, 12_000)))
+    record(paper, "", ANSWER, BYE)
+    assert judged(paper) == []
+
+
+def test_what_was_said_just_before_a_process_died_is_excused_and_not_what_was_said_earlier(paper: Paper) -> None:
+    audio = talk((0, 1800), (1800, 12_000))
+    paper.ring(audio=audio)
+    record(paper, "", ANSWER, BYE)
+    assert verdict_of(paper).lost_words == 0
+    audio["line"]["carried_ms"] = [[0, 3000], [3000, 12_000]]
+    assert verdict_of(paper).lost_words == 3
+
+
+def test_a_call_that_ends_keeps_its_last_second_unless_media_died_then(paper: Paper) -> None:
+    audio = talk((0, 10_000))
+    audio["talk_seconds"] = 10.0
+    paper.ring(audio=audio)
+    record(paper, SAID, ANSWER, BYE[:4])
+    assert verdict_of(paper).lost_words == 2
+    paper.deaths.append((NOW + 10_400, "worker1"))
+    assert verdict_of(paper).lost_words == 2
+    paper.deaths.append((NOW + 10_400, "media1"))
+    assert verdict_of(paper).lost_words == 0
+
+
+def test_words_of_a_time_in_which_nothing_could_be_written_or_understood(paper: Paper) -> None:
+    paper.ring(audio=talk((0, 12_000)))
+    record(paper, "", ANSWER)
+    assert verdict_of(paper, unheard=True).lost_words == 5
+    assert verdict_of(paper, unwritten=(Stretch(NOW + 9000, NOW + 9100),)).lost_words == 3
+    assert verdict_of(paper, unwritten=(Stretch(NOW - 100, NOW + 100),)).words == 0
+
+
+def test_a_task_that_is_not_final(paper: Paper) -> None:
+    paper.ring()
+    paper.write(tasks.update().values(state="pending"))
+    verdict = verdict_of(paper)
+    assert (verdict.not_final, verdict.survived) == (1, 0)
 
 
 @pytest.mark.parametrize("word", [NUMBER, KEY, SECRET, "会员日", "\\u4f1a\\u5458\\u65e5"])

@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Row, func, select
 
 from shared import recordings
 from shared.database import reading
-from shared.lifecycle import LIVE_CALLS
-from shared.schema import calls, phone_events
+from shared.lifecycle import FINAL_TASKS, LIVE_CALLS
+from shared.schema import calls, phone_events, tasks
 from tests.faults.house import FINAL_WITHIN, KEY, SECRET, Batch, House, wait_for
+from tests.faults.words import Stretch, missing, must_be_recorded, words_of
 from workers import wav
 from workers.record import read_parts
 from workers.room import LEASES_KEY
@@ -33,25 +35,32 @@ class Verdict:
     attack: str
     tried: int
     """Blows struck: kills, outages, races, forged requests."""
-    survived: int = 0
     tasks: int = 0
+    suffered: set[str] = field(default_factory=set)
+    """Numbers of tasks that lost something: not final, rung twice, words or sound missing."""
     answered: int = 0
     most_rings: int = 0
     not_final: int = 0
     words: int = 0
-    """Turns that people and the robot said, by the transcripts on disk."""
+    """What the witness heard of us and what its people said to us, in words that no death excuses."""
     lost_words: int = 0
+    """Those of them that are in no record."""
     broken: list[str] = field(default_factory=list)
     """What was promised and did not hold."""
 
+    @property
+    def survived(self) -> int:
+        """Tasks that kept all that was promised to each."""
+        return self.tasks - len(self.suffered)
+
     def __str__(self) -> str:
         return (
-            f"| {self.attack} | {self.tried} | {self.survived} | {self.tasks} | {self.answered} | {self.most_rings} "
+            f"| {self.attack} | {self.tried} | {self.tasks} | {self.survived} | {self.answered} | {self.most_rings} "
             f"| {self.not_final} | {self.lost_words} of {self.words} |"
         )
 
 
-HEADER = """| attack | tried | survived | tasks | answered | rings per call row (max) | tasks not final | lost words |
+HEADER = """| attack | tried | tasks | survived | answered | rings per call row (max) | tasks not final | lost words |
 |---|---|---|---|---|---|---|---|"""
 
 
@@ -65,11 +74,15 @@ class Struck:
     broken: list[str] = field(default_factory=list)
     checks: list[Callable[[Verdict], str]] = field(default_factory=list)
     """Asked when all is at rest; each says what did not hold, or nothing."""
+    unheard: bool = False
+    """Recognition was at fault: what people said could not be understood."""
+    unwritten: Sequence[Stretch] = ()
+    """When nothing could be written (Unix time, milliseconds): words of that time are lost, and calls that began in it."""
 
 
 def settle(house: House, struck: Struck) -> Verdict:
     """The verdict on an attack, and on what else it looks at."""
-    verdict = judge(house, struck.batch, struck.attack, struck.tried)
+    verdict = judge(house, struck)
     for broken in (*struck.broken, *(check(verdict) for check in struck.checks)):
         note(verdict, broken)
     return verdict
@@ -79,23 +92,23 @@ def note(verdict: Verdict, broken: str) -> Verdict:
     """The verdict, with one more thing that did not hold, if it did not."""
     if broken:
         verdict.broken.append(broken)
-        verdict.survived = 0
     return verdict
 
 
-def judge(house: House, batch: Batch, attack: str, tried: int) -> Verdict:
+def judge(house: House, struck: Struck) -> Verdict:
     """Waits until every task is final and every record closed, and looks at everything that must hold then."""
-    verdict = Verdict(attack, tried, tasks=len(batch.ids))
+    batch = struck.batch
+    verdict = Verdict(struck.attack, struck.tried, tasks=len(batch.ids))
     try:
         wait_for(lambda: house.unfinished(batch) == 0, FINAL_WITHIN, "tasks are not final")
         wait_for(lambda: _at_rest(house, batch), CLOSED_WITHIN, "calls are not closed, or leases or events are left")
     except TimeoutError as error:
         verdict.broken.append(f"{error}: {left(house, batch)}")
-    verdict.not_final = house.unfinished(batch)
+    count_unfinished(house, batch, verdict)
     count_rings(house, batch, verdict)
-    compare_words(house, batch, verdict)
+    compare_files(house, batch, verdict)
+    compare_words(house, batch, verdict, unheard=struck.unheard, unwritten=struck.unwritten)
     read_logs(house, batch, verdict)
-    verdict.survived = 0 if verdict.broken else tried
     return verdict
 
 
@@ -128,6 +141,17 @@ def left(house: House, batch: Batch) -> dict[str, int]:
     return {what: count for what, count in counts.items() if count}
 
 
+def count_unfinished(house: House, batch: Batch, verdict: Verdict) -> None:
+    """By number, of which each task has its own."""
+    waiting = select(tasks.c.number).where(
+        tasks.c.batch_id.in_(list(batch.ids.values())), tasks.c.state.not_in(FINAL_TASKS)
+    )
+    with reading(house.engine) as connection:
+        numbers = connection.execute(waiting).scalars().all()
+    verdict.not_final = len(numbers)
+    verdict.suffered.update(numbers)
+
+
 def count_rings(house: House, batch: Batch, verdict: Verdict) -> None:
     """By requestId, which is a call row's uuid; and by number, of which each task has its own and one attempt."""
     with reading(house.engine) as connection:
@@ -141,6 +165,10 @@ def count_rings(house: House, batch: Batch, verdict: Verdict) -> None:
     verdict.answered = sum(any(state["state"] == "answered" for state in call["states"]) for call in rung)
     verdict.most_rings = max(by_row.values(), default=0)
     asked_twice = [call["request_id"] for call in rung if call["startcalls"] > 1]
+    verdict.suffered |= {
+        call["callee"] for call in rung if by_row[call["request_id"]] > 1 or call["request_id"] in asked_twice
+    }
+    verdict.suffered |= {call["callee"] for call in rung if by_number[call["callee"]] > 1}
     if verdict.most_rings > 1 or asked_twice:
         verdict.broken.append(
             f"call rows that rang twice: {[row for row, n in by_row.items() if n > 1] or asked_twice}"
@@ -151,29 +179,57 @@ def count_rings(house: House, batch: Batch, verdict: Verdict) -> None:
         verdict.broken.append(f"tasks with one attempt that rang twice: {twice}")
 
 
-def compare_words(house: House, batch: Batch, verdict: Verdict) -> None:
+def compare_files(house: House, batch: Batch, verdict: Verdict) -> None:
     """Every turn in a transcript must stand in its call's record, and the record must name a recording with all its sound."""
-    with reading(house.engine) as connection:
-        rows = connection.execute(
-            select(calls.c.uuid, calls.c.created_at, calls.c.dialogue, calls.c.wav_file).where(
-                calls.c.batch_id.in_(list(batch.ids.values()))
-            )
-        ).all()
-    lost_recordings = 0
-    for row in rows:
+    lost_turns, lost_recordings = 0, 0
+    for row in _rows(house, batch):
         stem = recordings.stem(row.uuid, row.created_at, house.settings.timezone)
         parts = read_parts(house.settings.recordings_dir, stem)
         heard = Counter((turn.role, turn.content) for part in parts for turn in recordings.turns(part.lines))
         recorded = Counter((turn["role"], turn["content"]) for turn in row.dialogue or ())
         sounds = [frames(part.wav) for part in parts if part.wav is not None]
         kept = house.settings.recordings_dir / row.wav_file if row.wav_file else None
-        lost_recordings += any(sounds) and (kept is None or not kept.is_file() or frames(kept) < max(sounds))
-        verdict.words += heard.total()
-        verdict.lost_words += (heard - recorded).total()
+        silent = any(sounds) and (kept is None or not kept.is_file() or frames(kept) < max(sounds))
+        lost_recordings += silent
+        lost_turns += (heard - recorded).total()
+        verdict.suffered |= {row.number} if silent or heard - recorded else set()
     if lost_recordings:
         verdict.broken.append(f"{lost_recordings} recordings are lost, or shorter than what was recorded")
-    if verdict.lost_words:
-        verdict.broken.append(f"{verdict.lost_words} heard turns are in no record")
+    if lost_turns:
+        verdict.broken.append(f"{lost_turns} written turns are in no record")
+
+
+def compare_words(
+    house: House, batch: Batch, verdict: Verdict, *, unheard: bool = False, unwritten: Sequence[Stretch] = ()
+) -> None:
+    """Every word that the witness heard of us, and that its people said to us, must stand in its call's record, unless it
+    came within a second before the death of whoever should have written it (``unheard``, ``unwritten``: see Struck)."""
+    reports = {call["request_id"]: call for call in house.report()["calls"] if call["callee"] in batch.ids}
+    deaths = [at for at, role in house.deaths if role.startswith("media")]
+    lacking = []
+    for row in _rows(house, batch):
+        report = reports.get(row.uuid)
+        if report is None or report["audio"] is None:
+            continue
+        for role, expected in must_be_recorded(report, deaths, unwritten).items():
+            if role == "user" and unheard:
+                continue
+            recorded = words_of(turn["content"] for turn in row.dialogue or () if turn["role"] == role)
+            lost = missing(expected, recorded)
+            verdict.words += len(expected)
+            verdict.lost_words += lost
+            if lost:
+                verdict.suffered.add(row.number)
+                lacking.append(f"{row.uuid} lacks {lost} of {role}: {expected} / {recorded}")
+    if lacking:
+        verdict.broken.append(f"{verdict.lost_words} words of {len(lacking)} calls are in no record: {lacking[:3]}")
+
+
+def _rows(house: House, batch: Batch) -> Sequence[Row[Any]]:
+    """The calls of these tasks."""
+    columns = (calls.c.uuid, calls.c.number, calls.c.created_at, calls.c.dialogue, calls.c.wav_file)
+    with reading(house.engine) as connection:
+        return connection.execute(select(*columns).where(calls.c.batch_id.in_(list(batch.ids.values())))).all()
 
 
 def frames(path: Path) -> int:
