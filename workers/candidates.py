@@ -6,9 +6,10 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, Row, String, and_, bindparam, exists, select
+from sqlalchemy import BigInteger, Connection, Row, String, and_, bindparam, exists, func, literal, select
 
 from shared import numbers as phone_numbers
+from shared.database import is_postgresql
 from shared.frequency import Cap, longest
 from shared.lifecycle import QUEUED_WAIT_MS, CallState
 from shared.schema import caller_rests, calls, do_not_call, pauses, tasks
@@ -47,6 +48,9 @@ _LAST_LOOK = select(
         )
     ).label("unheard"),
 )
+_ALONE = select(func.pg_advisory_xact_lock(func.hashtextextended(literal("waihu:frequency:") + _line, 0)))
+"""Held until the call is committed as dialing: two calls to one line that leave at the same moment must see each other,
+and those to two spellings of it share no row."""
 # Columns for the claim's query.
 SUPPRESSED = is_suppressed(tasks.c.number).label("suppressed")
 PAUSED = exists(select(pauses.c.ticket_type).where(pauses.c.ticket_type.in_(["", tasks.c.ticket_type]))).label("paused")
@@ -62,11 +66,14 @@ def first_look(held: Held) -> Candidate:
 
 
 def last_look(connection: Connection, held: Held, cap: Cap, now: int, country: str) -> Candidate:
-    """All there is to know of a call that is about to be dialled, as it stands in this moment.
+    """All there is to know of a call that is about to be dialled, as it stands in this moment: its transaction is alone
+    with the number's line until it ends, if a cap counts calls to it.
 
     ``country``: WAIHU_COUNTRY_CODE, of numbers that were given without one.
     """
     uuid = held.call.uuid
+    if cap and is_postgresql(connection):  # SQLite has one writer at a time
+        connection.execute(_ALONE, {"line": phone_numbers.line(held.number, country)})
     asked = {
         "line": phone_numbers.line(held.number, country),
         "spellings": phone_numbers.spellings(held.number, country),

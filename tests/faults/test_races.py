@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import random
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -26,6 +27,7 @@ from shared.schema import calls
 from tests.postgres import find_binaries, fresh_database, running_server
 from tests.workers.lives import BODIES, pass_time, work
 from tests.workers.twins import CALLER, START_MS, Office, PhoneTwin, cdr, running_redis
+from workers.dial import dial
 from workers.dispatch import dispatch
 from workers.events import apply_events, stop_calls
 from workers.room import LEASES_KEY
@@ -33,12 +35,14 @@ from workers.sweep import sweep
 
 SIZE = 50
 """Tasks of one race."""
+SPELLINGS = ("", "86", "+86")
+"""Of one number, with the country code that holds without a setting."""
 LOOK_SECONDS = 20
 LONGEST_LOOKS = 30
 WITHIN = 60.0
 BREATH = 0.005
 """Between two looks of a thread, so that the others have their turns in this one process."""
-OpenOffice = Callable[[], Office]
+OpenOffice = Callable[..., Office]
 
 
 @pytest.fixture(scope="module")
@@ -67,8 +71,8 @@ def open_office(tmp_path: Path, database_url: str) -> Iterator[OpenOffice]:
     clock, phone = FakeClock(START_MS), PhoneTwin()
     with running_redis(tmp_path) as redis_url, ExitStack() as stack:
 
-        def open_one() -> Office:
-            wide = {"callers": f"{CALLER}:concurrency=1000,cps=1000", "max_calls": "1000"}
+        def open_one(**settings: str) -> Office:
+            wide = settings | {"callers": f"{CALLER}:concurrency=1000,cps=1000", "max_calls": "1000"}
             office = Office(tmp_path, database_url, redis_url, clock=clock, placer=phone, **wide)
             stack.callback(office.close)
             office.media(1000)
@@ -170,6 +174,25 @@ def test_stops_raced_against_two_dispatchers_and_their_dials(open_office: OpenOf
     assert {office.task(batch_id).state for batch_id in race.stopped} == {"stopped"}
     assert rung <= {call_id.removeprefix("call-") for call_id in office.phone.hung_up}
     assert office.house.redis.zcard(LEASES_KEY) == 0
+
+
+def test_a_customer_in_several_spellings_is_called_no_more_often_than_the_cap_allows(open_office: OpenOffice) -> None:
+    """Each spelling is a number of its own to the unique index of live calls, and all are dialled at the same moment."""
+    offices = [open_office(frequency_cap="1/1d") for _ in SPELLINGS]
+    customers = [f"138{index:08d}" for index in range(SIZE)]
+    for customer in customers:
+        for spelling in SPELLINGS:
+            offices[0].ticket(spelling + customer)
+    dispatch(offices[0].house)
+    queued = offices[0].calls()
+    assert len(queued) == SIZE * len(SPELLINGS)
+    for customer in customers:
+        mine = [call.uuid for call in queued if call.number.endswith(customer)]
+        together(
+            [lambda one=one, uuid=uuid: dial(one.house, uuid) for one, uuid in zip(offices, mine, strict=True)]  # type: ignore[misc]
+        )
+    rung = Counter(offices[0].call(uuid).number[-len(customers[0]) :] for uuid in offices[0].phone.rings)
+    assert rung == dict.fromkeys(customers, 1)
 
 
 def end_all(offices: Sequence[Office]) -> None:
