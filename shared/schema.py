@@ -151,6 +151,7 @@ calls = Table(
     Column("dialogue", Document),  # [{"role", "content"}]: what was heard
     Column("tags", Document),  # outcome tags the agent gave, such as do_not_call
     Column("deadline_at", BigInteger),
+    Column("rang_at", BigInteger),  # when the phone system said that it rings
 )
 Index(
     "uq_calls_live_task",

@@ -51,6 +51,8 @@ class Call:
     state: CallState = CallState.QUEUED
     call_id: str = ""
     dialing_at: int | None = None
+    rang_at: int | None = None
+    """When the phone system said that it rings: an accepted startcall alone says nothing of the customer's phone."""
     answered_at: int | None = None
     ended_at: int | None = None
     media_ended_at: int | None = None
@@ -93,7 +95,9 @@ def apply(call: Call, fact: Fact, policy: Policy) -> tuple[Call, Effects]:
         case Placed(at, call_id):
             return _rang(call, at, call_id, policy)
         case Started(at, call_id):
-            return _rang(call, at, call_id, policy)
+            known, effects = _rang(call, at, call_id, policy)
+            rings = known.state is CallState.RINGING and known.rang_at is None
+            return (replace(known, rang_at=at) if rings else known), effects
         case Answered(at, call_id):
             return _answered(call, at, call_id, policy)
         case Refused(at):
@@ -275,7 +279,11 @@ def _hang_up_or_end(call: Call, at: int) -> tuple[Call, Effects]:
         return replace(call, hangup_requested_at=at, deadline_at=at + HANGUP_GRACE_MS), Effects(hang_up=True)
     if call.deadline_at is not None and at < call.deadline_at:
         return call, NOTHING
-    outcome = {CallState.ANSWERED: Outcome.ANSWERED, CallState.RINGING: Outcome.NO_ANSWER}.get(call.state, Outcome.LOST)
+    outcome = Outcome.LOST
+    if call.state is CallState.ANSWERED:
+        outcome = Outcome.ANSWERED
+    elif call.state is CallState.RINGING and (call.rang_at is not None or call.stop_asked):
+        outcome = Outcome.NO_ANSWER
     ended, effects = _end(call, at, at, outcome)
     if ended.end_untold:
         ended = replace(ended, time_len=0)

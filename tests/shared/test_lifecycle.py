@@ -146,13 +146,35 @@ def test_a_startcall_whose_worker_died_becomes_unknown_and_is_never_taken_for_un
 
 
 def test_a_phone_that_rings_too_long_is_hung_up_and_then_counts_as_not_answered() -> None:
-    call, _ = after(life.Placed(T0, ID))
-    assert call.deadline_at == T0 + POLICY.ring_timeout_ms
+    call, _ = after(life.Placed(T0, ID), life.Started(T0 + 20, ID))
+    assert (call.deadline_at, call.rang_at) == (T0 + POLICY.ring_timeout_ms, T0 + 20)
     call, effects = after(life.DeadlinePassed(call.deadline_at), call=call)
     assert (call.state, effects) == (CallState.RINGING, [Effects(hang_up=True)])
     call, effects = after(life.DeadlinePassed(call.deadline_at or 0), call=call)
     assert (call.state, call.hangup_cause) == (CallState.ENDED, "NO_ANSWER:sip:480")
     assert effects == [Effects(hang_up=True, free_room=True, outcome=Outcome.NO_ANSWER)]
+
+
+def test_of_an_accepted_call_nothing_is_known_while_nothing_is_told() -> None:
+    """Somebody may have answered it, and every event and the audio been lost: it is not one that was not answered."""
+    call, _ = after(life.Placed(T0, ID))
+    call, effects = after(life.DeadlinePassed(call.deadline_at or 0), call=call)
+    assert (call.state, effects) == (CallState.RINGING, [Effects(hang_up=True)])
+    call, effects = after(life.DeadlinePassed(call.deadline_at or 0), call=call)
+    assert (call.state, call.hangup_cause) == (CallState.LOST, "LOST:sip:0")
+    assert effects == [Effects(hang_up=True, free_room=True, outcome=Outcome.LOST)]
+
+
+def test_a_call_that_was_stopped_while_nothing_was_told_counts_as_stopped() -> None:
+    call, _ = after(life.Placed(T0, ID), life.StopAsked(T0 + 1))
+    ended, _ = after(life.DeadlinePassed(call.deadline_at or 0), call=call)
+    assert (ended.state, ended.hangup_cause) == (CallState.ENDED, "ORIGINATOR_CANCEL:sip:487")
+
+
+def test_that_it_rings_is_noted_once() -> None:
+    call, _ = after(life.Placed(T0, ID), life.Started(T0 + 20, ID))
+    again, effects = after(life.Started(T0 + 900, ID), call=call)
+    assert (again, effects) == (call, [life.NOTHING])
 
 
 def test_a_call_given_up_that_turns_out_to_live_is_hung_up() -> None:

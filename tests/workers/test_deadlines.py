@@ -157,7 +157,7 @@ def test_a_recording_that_cannot_be_read_holds_up_no_call(office: Office, caplog
     rest(office, 60)
     assert sorted(office.phone.hung_up) == sorted([f"call-{sick}", f"call-{well}"])
     rest(office, 15)
-    assert {office.task(office.call(uuid).batch_id).state for uuid in (sick, well)} == {"not_connected"}
+    assert {office.task(office.call(uuid).batch_id).state for uuid in (sick, well)} == {"unknown"}
     assert "what media wrote cannot be read" in caplog.messages
 
 

@@ -49,8 +49,6 @@ class Rumours:
         """Calls whose socket came before anybody knew its call_id: it proves the answer if that is told in time."""
         self.recorded: dict[str, int] = {}
         """Seconds of talk of the calls whose cdr was told, late or not."""
-        self.silent: set[str] = set()
-        """Calls whose startcall was not answered readably."""
         self._waiting: list[tuple[int, int, Callable[[], None]]] = []
         self._order = itertools.count()
 
@@ -77,7 +75,6 @@ class Rumours:
             for identity in self.office.bell.take(AUDIO_STARTED):
                 audio_started(self.office.house, identity)
         if luck.random() < 0.2:
-            self.silent.add(uuid)
             raise OutcomeUnknown("no answer")
         return f"call-{uuid}"
 
@@ -160,11 +157,11 @@ def judge(office: Office, rumours: Rumours) -> None:
     assert len(office.phone.rings) == CALLS
     assert office.house.redis.zcard(LEASES_KEY) == 0
     for call in office.calls():
-        told = (call.uuid in rumours.proven, call.uuid in rumours.named, call.uuid in rumours.silent)
+        told = (call.uuid in rumours.proven, call.uuid in rumours.named)
         state = office.task(call.batch_id).state
         if call.uuid in rumours.proven or (call.uuid in rumours.rumoured and state == "completed"):
             assert state == "completed", told
-        elif call.uuid in rumours.silent and call.uuid not in rumours.named:
+        elif call.uuid not in rumours.named:
             assert state == "unknown", told
         else:
             assert state == "not_connected", told

@@ -178,7 +178,7 @@ def test_an_event_of_a_customer_who_was_erased_brings_nothing_back(office: Offic
     sweep(office.house)
     office.advance(16)
     sweep(office.house)
-    assert office.call(uuid).state == "ended"
+    assert office.call(uuid).state == "lost"
     with writing(office.house.engine) as connection:
         where = office.settings.recordings_dir, office.settings.timezone, office.now
         erase(connection, "13800138000", *where, reason="asked", actor="test", country="86")

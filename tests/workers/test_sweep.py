@@ -70,12 +70,25 @@ def _killed(_request_id: str) -> str:
 
 def test_an_unanswered_call_is_hung_up_at_its_deadline_and_ended_when_nothing_comes_of_it(office: Office) -> None:
     uuid = dialled(office)
+    tell(office, uuid, "firstStart")
     rest(office, 60)
     assert office.phone.hung_up == [f"call-{uuid}"]
     assert office.call(uuid).state == "ringing"
     rest(office, 15)
     assert office.call(uuid).state == "ended"
     assert office.task(office.call(uuid).batch_id).state == "not_connected"
+
+
+def test_a_call_of_which_nothing_is_ever_told_is_hung_up_and_not_dialled_again(office: Office) -> None:
+    uuid = dialled(office)
+    rest(office, 60)
+    assert office.phone.hung_up == [f"call-{uuid}"]
+    rest(office, 15)
+    batch_id = office.call(uuid).batch_id
+    assert (office.call(uuid).state, office.task(batch_id).state) == ("lost", "unknown")
+    office.advance(86_400)
+    rest(office, 15)
+    assert office.phone.rings == {uuid: 1}
 
 
 def test_the_owner_in_redis_proves_that_audio_flows(office: Office) -> None:
