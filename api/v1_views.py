@@ -151,6 +151,7 @@ def _call(row: RowMapping, at: House) -> dict[str, Any]:
 _MILESTONES = {
     "created_at": "queued",
     "dialing_at": "dialing",
+    "rang_at": "ringing",
     "answered_at": "answered",
     "hangup_requested_at": "hangupRequested",
     "ended_at": "",
