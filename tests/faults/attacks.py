@@ -64,12 +64,16 @@ def kills(house: House, seed: int, blows: int = 20, roles: tuple[str, ...] = ROL
     return Struck(f"SIGKILL of {', '.join(sorted(kinds))} at random moments", batch, blows)
 
 
-def steps(house: House, seed: int, roles: tuple[str, ...] = tuple(PAUSING)) -> Struck:
-    """One process of each role alone, which dies at one step of a call's way after another, while people come and go."""
+def steps(house: House, seed: int, roles: tuple[str, ...] = tuple(PAUSING), *, alone: bool = True) -> Struck:
+    """One process of each role dies at one step of a call's way after another, while people come and go: alone, so that
+    nobody but its next life can go on from there; or beside the role's other processes, which do."""
     luck = random.Random(seed)
-    house.end("worker1", "worker2", "beat1", "beat2")
-    for role in ("media1", "media2", "web"):
-        house.kill(role)
+    victims_of = {process for process, _ in PAUSING.values()}
+    going = [role for role in house.roles if alone or role in victims_of]
+    house.end(*(role for role in going if role.startswith(("worker", "beat"))))
+    for role in going:
+        if role.startswith(("media", "web")):
+            house.kill(role)
     victims = [Victim(house, role, luck) for role in roles]
     batch, over = Batch(), threading.Event()
     with ThreadPoolExecutor(1) as pool:
@@ -81,8 +85,9 @@ def steps(house: House, seed: int, roles: tuple[str, ...] = tuple(PAUSING)) -> S
             over.set()
         batch = people.result(2 * STEP_WITHIN)
     house.revive()
+    company = "" if alone else ", beside others"
     struck = Struck(
-        f"SIGKILL of {', '.join(roles)} at each step of a call", batch, sum(len(STEPS[role]) for role in roles)
+        f"SIGKILL of {', '.join(roles)} at each step of a call{company}", batch, sum(len(STEPS[role]) for role in roles)
     )
     missed = [step for victim in victims for step in victim.missed]
     struck.broken += [f"steps that were never passed: {missed}"] if missed else []

@@ -6,6 +6,7 @@ again at once, as a supervisor would; the witness and its report are never touch
 
 from __future__ import annotations
 
+import math
 import os
 import resource
 import shlex
@@ -16,7 +17,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from shared.database import open_engine, reading, upgrade
 from shared.lifecycle import FINAL_TASKS, LIVE_CALLS
 from shared.schema import calls, tasks
 from shared.settings import PREFIX, Settings, load
+from tests.faults.words import Stretch
 
 ROOT = Path(__file__).resolve().parents[2]
 SCENARIO = Path(__file__).with_name("scenario.yaml")
@@ -113,6 +115,9 @@ class House:
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.deaths: list[tuple[int, str]] = []
         """When a process was killed (Unix time, milliseconds), and its role."""
+        self.unwritten: list[Stretch] = []
+        self.unheard: list[Stretch] = []
+        """When media's disk was full, and when speech was at fault (Unix time, milliseconds)."""
         self._numbers = iter(range(100, 100_000))
 
     def __enter__(self) -> House:
@@ -167,7 +172,7 @@ class House:
     def kill(self, role: str) -> None:
         """SIGKILL to the whole group: no last words. Returns once its first process is gone."""
         process = self.processes.pop(role)
-        self.deaths.append((time.time_ns() // 1_000_000, role))
+        self.deaths.append((_now_ms(), role))
         os.killpg(process.pid, signal.SIGKILL)
         process.wait(END_WITHIN)
 
@@ -193,6 +198,7 @@ class House:
 
     def fill_disk(self, *roles: str) -> None:
         """From now on no file that these processes write may grow, as on a full disk: their writes fail with EFBIG."""
+        self.unwritten.append(Stretch(_now_ms(), math.inf))
         for role in roles:
             resource.prlimit(self.processes[role].pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
 
@@ -200,6 +206,7 @@ class House:
         for role in roles:
             limits = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
             resource.prlimit(self.processes[role].pid, resource.RLIMIT_FSIZE, limits)
+        self.unwritten[-1] = replace(self.unwritten[-1], end=_now_ms())
 
     def memory(self) -> dict[str, float]:
         """MiB that each role's processes hold (resident, all of its group together)."""
@@ -300,10 +307,12 @@ class House:
         """The stand-in cloud's ``service`` (asr, tts) misbehaves for the next ``times``; without any, all do their work."""
         url = f"http://127.0.0.1:{self.ports['cloud']}/admin/faults"
         if service:
+            self.unheard.append(Stretch(_now_ms(), math.inf))
             wanted = {"fault": fault, "times": times}
             httpx2.put(f"{url}/{service}", json=wanted, timeout=10, trust_env=False).raise_for_status()
         else:
             httpx2.delete(url, timeout=10, trust_env=False).raise_for_status()
+            self.unheard = [replace(one, end=min(one.end, _now_ms())) for one in self.unheard]
 
     def unfinished(self, batch: Batch) -> int:
         """How many tasks are not final yet."""
@@ -340,6 +349,10 @@ def answers(url: str) -> bool:
         return httpx2.get(url, timeout=5, trust_env=False).status_code == 200
     except httpx2.HTTPError:
         return False
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def free_ports(count: int) -> list[int]:

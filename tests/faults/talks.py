@@ -15,7 +15,6 @@ from shared.schema import calls
 from tests.faults.attacks import BRIEF, TALKER
 from tests.faults.house import Batch, House, wait_for
 from tests.faults.verdict import Struck, Verdict
-from tests.faults.words import Stretch
 
 DISK_FULL = 5.0
 """Seconds of a conversation without room for it on the disk."""
@@ -50,15 +49,13 @@ def disk_full(house: House, seed: int) -> Struck:
     talking = house.submit([TALKER] * 4)
     wait_for(lambda: len(house.live(talking)) == 4, 60, "four people do not talk")
     time.sleep(luck.uniform(1.5, 3))
-    full_at = time.time() * 1000
     house.fill_disk(*MEDIA)
     meanwhile = house.submit([BRIEF] * 3)
     time.sleep(DISK_FULL)
     survived = len(house.live(talking))
     house.clear_disk(*MEDIA)
-    full = Stretch(full_at, time.time() * 1000)
     after = house.submit([BRIEF] * 3)
-    struck = Struck("disk full for media in mid-call", talking + meanwhile + after, 3 + len(MEDIA), unwritten=[full])
+    struck = Struck("disk full for media in mid-call", talking + meanwhile + after, 3 + len(MEDIA))
     struck.broken += [] if survived == 4 else [f"{4 - survived} calls ended with the room on the disk"]
 
     def recorded(_verdict: Verdict) -> str:
@@ -93,7 +90,7 @@ def stalled_speech(house: House, seed: int) -> Struck:
             time.sleep(luck.uniform(1, 3))
     finally:
         house.speech_fault()
-    return Struck("speech providers that stall or break off", batch, len(faults), unheard=True)
+    return Struck("speech providers that stall or break off", batch, len(faults))
 
 
 def _records(house: House, batch: Batch) -> dict[str, Any]:

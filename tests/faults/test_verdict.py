@@ -42,6 +42,8 @@ class Paper:
     redis: fakeredis.FakeRedis
     rung: list[dict[str, Any]] = field(default_factory=list)
     deaths: list[tuple[int, str]] = field(default_factory=list)
+    unwritten: list[Stretch] = field(default_factory=list)
+    unheard: list[Stretch] = field(default_factory=list)
 
     def report(self) -> dict[str, Any]:
         return {"calls": self.rung}
@@ -86,11 +88,10 @@ def judged(paper: Paper) -> list[str]:
     return verdict.broken + list(left(house, batch))
 
 
-def verdict_of(paper: Paper, unheard: bool = False, unwritten: tuple[Stretch, ...] = ()) -> Verdict:
+def verdict_of(paper: Paper) -> Verdict:
     house, batch, verdict = cast(House, paper), Batch({NUMBER: 1}), Verdict("on paper", 1, tasks=1)
-    for look in (count_unfinished, count_rings, compare_files, read_logs):
+    for look in (count_unfinished, count_rings, compare_files, compare_words, read_logs):
         look(house, batch, verdict)
-    compare_words(house, batch, verdict, unheard=unheard, unwritten=unwritten)
     return verdict
 
 
@@ -208,6 +209,17 @@ def test_what_nobody_could_hear_is_not_lost(paper: Paper) -> None:
     assert judged(paper) == []
 
 
+def test_a_socket_that_opens_in_mid_sentence_took_the_rest_of_it(paper: Paper) -> None:
+    audio = talk((100, 12_000))
+    paper.ring(audio=audio)
+    record(paper, "", ANSWER, BYE)
+    assert verdict_of(paper).lost_words == 3
+    audio["line"]["carried_ms"] = [[300, 12_000]]
+    assert verdict_of(paper).lost_words == 1  # 好, at 0.8 s; 你 was said at about 0.6 s
+    audio["line"]["carried_ms"] = [[600, 12_000]]
+    assert verdict_of(paper).lost_words == 0
+
+
 def test_what_was_said_just_before_a_process_died_is_excused_and_not_what_was_said_earlier(paper: Paper) -> None:
     audio = talk((0, 1800), (1800, 12_000))
     paper.ring(audio=audio)
@@ -232,9 +244,15 @@ def test_a_call_that_ends_keeps_its_last_second_unless_media_died_then(paper: Pa
 def test_words_of_a_time_in_which_nothing_could_be_written_or_understood(paper: Paper) -> None:
     paper.ring(audio=talk((0, 12_000)))
     record(paper, "", ANSWER)
-    assert verdict_of(paper, unheard=True).lost_words == 5
-    assert verdict_of(paper, unwritten=(Stretch(NOW + 9000, NOW + 9100),)).lost_words == 3
-    assert verdict_of(paper, unwritten=(Stretch(NOW - 100, NOW + 100),)).words == 0
+    assert verdict_of(paper).lost_words == 8
+    paper.unheard.append(Stretch(NOW - 9000, NOW - 100))
+    assert verdict_of(paper).lost_words == 8
+    paper.unheard.append(Stretch(NOW + 9000, NOW + 9100))
+    assert verdict_of(paper).lost_words == 5
+    paper.unwritten.append(Stretch(NOW + 9250, NOW + 9300))
+    assert verdict_of(paper).lost_words == 1
+    paper.unwritten.append(Stretch(NOW - 100, NOW + 100))
+    assert verdict_of(paper).words == 0
 
 
 def test_a_task_that_is_not_final(paper: Paper) -> None:

@@ -17,7 +17,7 @@ from shared.database import reading
 from shared.lifecycle import FINAL_TASKS, LIVE_CALLS
 from shared.schema import calls, phone_events, tasks
 from tests.faults.house import FINAL_WITHIN, KEY, SECRET, Batch, House, wait_for
-from tests.faults.words import Stretch, missing, must_be_recorded, words_of
+from tests.faults.words import missing, must_be_recorded, words_of
 from workers import wav
 from workers.record import read_parts
 from workers.room import LEASES_KEY
@@ -74,10 +74,6 @@ class Struck:
     broken: list[str] = field(default_factory=list)
     checks: list[Callable[[Verdict], str]] = field(default_factory=list)
     """Asked when all is at rest; each says what did not hold, or nothing."""
-    unheard: bool = False
-    """Recognition was at fault: what people said could not be understood."""
-    unwritten: Sequence[Stretch] = ()
-    """When nothing could be written (Unix time, milliseconds): words of that time are lost, and calls that began in it."""
 
 
 def settle(house: House, struck: Struck) -> Verdict:
@@ -107,7 +103,7 @@ def judge(house: House, struck: Struck) -> Verdict:
     count_unfinished(house, batch, verdict)
     count_rings(house, batch, verdict)
     compare_files(house, batch, verdict)
-    compare_words(house, batch, verdict, unheard=struck.unheard, unwritten=struck.unwritten)
+    compare_words(house, batch, verdict)
     read_logs(house, batch, verdict)
     return verdict
 
@@ -199,11 +195,9 @@ def compare_files(house: House, batch: Batch, verdict: Verdict) -> None:
         verdict.broken.append(f"{lost_turns} written turns are in no record")
 
 
-def compare_words(
-    house: House, batch: Batch, verdict: Verdict, *, unheard: bool = False, unwritten: Sequence[Stretch] = ()
-) -> None:
+def compare_words(house: House, batch: Batch, verdict: Verdict) -> None:
     """Every word that the witness heard of us, and that its people said to us, must stand in its call's record, unless it
-    came within a second before the death of whoever should have written it (``unheard``, ``unwritten``: see Struck)."""
+    came within a second before the death of whoever should have written it."""
     reports = {call["request_id"]: call for call in house.report()["calls"] if call["callee"] in batch.ids}
     deaths = [at for at, role in house.deaths if role.startswith("media")]
     lacking = []
@@ -211,9 +205,7 @@ def compare_words(
         report = reports.get(row.uuid)
         if report is None or report["audio"] is None:
             continue
-        for role, expected in must_be_recorded(report, deaths, unwritten).items():
-            if role == "user" and unheard:
-                continue
+        for role, expected in must_be_recorded(report, deaths, house.unwritten, house.unheard).items():
             recorded = words_of(turn["content"] for turn in row.dialogue or () if turn["role"] == role)
             lost = missing(expected, recorded)
             verdict.words += len(expected)

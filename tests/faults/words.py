@@ -24,9 +24,11 @@ _SOUNDS = ("digits", "cough", "beep")
 
 @dataclass(frozen=True)
 class Word:
-    """One character that counts as a word or part of one; ``start`` and ``end`` are milliseconds since the answer."""
+    """One character that counts as a word or part of one. Times are milliseconds since the answer."""
 
     text: str
+    began: float
+    """When what it belongs to began: a saying, or the piece of one."""
     start: float
     end: float
 
@@ -63,10 +65,14 @@ def said(report: dict[str, Any]) -> list[Word]:
 
 
 def must_be_recorded(
-    report: dict[str, Any], deaths: Sequence[int] = (), unwritten: Sequence[Stretch] = ()
+    report: dict[str, Any],
+    deaths: Sequence[int] = (),
+    unwritten: Sequence[Stretch] = (),
+    unheard: Sequence[Stretch] = (),
 ) -> dict[str, str]:
-    """By role, the words that nothing excuses. ``deaths``: when a media process died; ``unwritten``: when nothing could
-    be written (both in Unix time, milliseconds).
+    """By role, the words that nothing excuses. All in Unix time, milliseconds: when a media process died; when nothing
+    could be written, which loses the words of that time, and the calls that began in it; and when recognition was at
+    fault, which loses what was said in calls of that time.
 
     A word that we said is ours to keep unless the line broke within a second after it, or media died within a second
     after the call. What was heard while there was no line came from one that had died. A word that the callee said is
@@ -82,6 +88,8 @@ def must_be_recorded(
     theirs = [Stretch(line.start, line.end - lost - UNDERSTOOD_MS) for line, lost in zip(lines, lasts, strict=True)]
     if any(one.start <= answered <= one.end for one in unwritten):
         return {"assistant": "", "user": ""}
+    if any(one.start <= answered + over and answered <= one.end for one in unheard):
+        theirs = []
     away = [Stretch(one.start - answered - LAST_SECOND_MS, one.end - answered + LAST_SECOND_MS) for one in unwritten]
     return {"assistant": _within(heard(report), ours, away), "user": _within(said(report), theirs, away)}
 
@@ -107,18 +115,22 @@ def _spread(text: str, start: float, end: float) -> list[Word]:
     """The characters of a piece, its time shared out evenly."""
     share = (end - start) / max(1, len(text))
     return [
-        Word(char, start + place * share, start + (place + 1) * share)
+        Word(char, start, start + place * share, start + (place + 1) * share)
         for place, char in enumerate(text)
         if char.isalnum()
     ]
 
 
 def _within(words: Iterable[Word], stretches: Sequence[Stretch], away: Sequence[Stretch]) -> str:
-    """The words that lie wholly in one of the stretches, and touch none that are away."""
+    """The words that lie wholly in one of the stretches, and touch none that are away. A socket that opened in the middle
+    of a saying took what followed a while later: where in it a word stood is not known better."""
     return "".join(
         word.text
         for word in words
-        if any(one.start <= word.start and word.end <= one.end for one in stretches)
+        if any(
+            (one.start <= word.began or one.start + UNDERSTOOD_MS <= word.start) and word.end <= one.end
+            for one in stretches
+        )
         and not any(one.start < word.end and word.start < one.end for one in away)
     )
 
