@@ -55,6 +55,8 @@ ROOT = Path(__file__).parents[1]
 BATCH = 10_000
 CLIENTS = 4
 EVENTS_AT_ONCE = 100
+SERVED = ("gunicorn", "--config", "python:deploy.gunicorn_config", "api.app:create_app()")
+"""The command of ``web`` in the Procfile."""
 IDLE_SECONDS = 2.0
 """A connection that waited longer, while other rows were measured, is not used again: the server closes it after five."""
 NOW = 1_767_153_838_953
@@ -236,8 +238,7 @@ def worker(database_url: str, redis_url: str, home: Path) -> Iterator[int]:
             "WAIHU_STATE_DIR": str(home / "state"),
             "PYTHONPATH": str(ROOT),
         }
-        command = [sys.executable, "-m", "gunicorn", "--config", "python:deploy.gunicorn_config", "-w", "1"]
-        command += ["-b", f"fd://{listening.fileno()}", "api.app:create_app()"]
+        command = [sys.executable, "-m", *SERVED, "-w", "1", "-b", f"fd://{listening.fileno()}"]
         process = subprocess.Popen(
             command, env=environment, cwd=home, pass_fds=[listening.fileno()], stderr=subprocess.DEVNULL
         )
