@@ -18,8 +18,9 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 
 from sqlalchemy import func, select
@@ -58,6 +59,10 @@ WARM = 0.15
 FLAT = 0.05
 """Memory is flat if it grew by no more than this, or FLAT_MIB, from the warm start to the middle or from there to the end."""
 FLAT_MIB = 8.0
+LEAK_MIB_AN_HOUR = 40.0
+NOISE_MIB = 4.0
+"""A process leaks if it grew by more than both in each half of that time. In runs of twenty minutes and more, whose halves
+last four and a half, 60 MiB an hour are told from what comes and goes by itself."""
 OVERDUE_MS = 60_000
 
 
@@ -163,11 +168,24 @@ class Soak:
         for role in sorted(warm[1]):
             if not warm[1][role][0] == middle[1].get(role, (0, 0))[0] == last[1].get(role, (0, 0))[0]:
                 continue  # it was killed: Redis is, even in peace
-            sizes = [held[role][1] for _, held in (warm, middle, last)]
-            flat = sizes[2] - sizes[1] <= max(FLAT * sizes[1], FLAT_MIB) or role == "sandbox"
-            print("| " + " | ".join([role, *(f"{size:.0f}" for size in sizes), "flat" if flat else "GROWS"]) + " |")
-            right &= flat
+            grown = growth([(at, held[role][1]) for at, held in (warm, middle, last)])
+            sizes = [f"{held[role][1]:.0f}" for _, held in (warm, middle, last)]
+            print("| " + " | ".join([role, *sizes, grown or "flat"]) + " |")
+            right &= not grown or role == "sandbox"  # the witness remembers every call
         return right
+
+
+def growth(weighed: Sequence[tuple[float, float]]) -> str:
+    """What is wrong with how a process grew, or nothing. ``weighed``: seconds and MiB at the start, in the middle, at the
+    end."""
+    _, (_, second), (_, third) = weighed
+    if third - second > max(FLAT * second, FLAT_MIB):
+        return "GROWS"
+    leaks = all(
+        late[1] - early[1] > max(NOISE_MIB, LEAK_MIB_AN_HOUR * (late[0] - early[0]) / 3600)
+        for early, late in pairwise(weighed)
+    )
+    return "LEAKS" if leaks else ""
 
 
 @contextmanager
