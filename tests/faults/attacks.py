@@ -10,6 +10,7 @@ import random
 import signal
 import threading
 import time
+from collections import Counter
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -32,8 +33,10 @@ STEP_WITHIN = 60.0
 KILLED_EVERY = (0.2, 1.5)
 """Seconds between two kills: a call of a brief person takes five."""
 COME = 6
-"""Tickets in each batch beside the kills: one comes a second after the one before was answered, and the API, killed
-every four seconds or so, is away for as long as it lives."""
+"""Tickets in each batch beside the kills."""
+API_SHARE = 5
+API_BACK_WITHIN = 20.0
+"""Seconds; the API starts within four where it has a core to itself. Then it is killed again, whoever came or did not."""
 PAUSING = {
     "worker": ("worker1", "celery -A tests.faults.pause_worker --quiet worker -n worker1@%h"),
     "beat": ("beat1", "celery -A tests.faults.pause_worker --quiet beat"),
@@ -46,22 +49,37 @@ _EVENTS = ("firstStart", "firstAnswer", "cdr")
 
 
 def kills(house: House, seed: int, blows: int = 20, roles: tuple[str, ...] = ROLES) -> Struck:
-    """SIGKILL of one process after another at any moment, while tickets come in; each role is struck as often as any."""
+    """SIGKILL of one process after another at any moment, while tickets come in. A fifth of the blows are for the API,
+    without which nobody comes: each time some have come. The other roles have as many each."""
     luck = random.Random(seed)
-    kinds = list(dict.fromkeys(role.rstrip("12") for role in roles))
-    over = threading.Event()
+    others = sorted({role.rstrip("12") for role in roles} - {"web"})
+    for_web = blows // API_SHARE
+    due = Counter(web=for_web) + Counter(others[blow % len(others)] for blow in range(blows - for_web))
+    over, came = threading.Event(), threading.Event()
     with ThreadPoolExecutor(1) as pool:
-        people = pool.submit(_come, house, random.Random(seed), over)
+        people = pool.submit(_come, house, random.Random(seed), over, came)
         try:
-            for blow in range(blows):
-                if blow % len(kinds) == 0:
-                    luck.shuffle(kinds)
+            while due:
                 time.sleep(luck.uniform(*KILLED_EVERY))  # the moment is the attack
-                house.restart(luck.choice([role for role in roles if role.rstrip("12") == kinds[blow % len(kinds)]]))
+                kind = _next_kind(luck, due, came)
+                due -= Counter([kind])
+                house.restart(luck.choice([role for role in roles if role.rstrip("12") == kind]))
         finally:
             over.set()
         batch = people.result(2 * STEP_WITHIN)
-    return Struck(f"SIGKILL of {', '.join(sorted(kinds))} at random moments", batch, blows)
+    return Struck(f"SIGKILL of web, {', '.join(others)} at random moments", batch, blows)
+
+
+def _next_kind(luck: random.Random, due: Counter[str], came: threading.Event) -> str:
+    """A role by lot, as likely as it has blows to come; not the API while nobody has come since its last."""
+    ready = due if came.is_set() else due - Counter(web=due["web"])
+    if not ready:
+        came.wait(API_BACK_WITHIN)
+        ready = due
+    kind = luck.choices(list(ready), list(ready.values()))[0]
+    if kind == "web":
+        came.clear()
+    return kind
 
 
 def steps(house: House, seed: int, roles: tuple[str, ...] = tuple(PAUSING), *, alone: bool = True) -> Struck:
@@ -134,11 +152,12 @@ class Victim:
         self._house.start(self._process, command=self._command, **{VARIABLE: self._asked})
 
 
-def _come(house: House, luck: random.Random, over: threading.Event) -> Batch:
-    """Some tickets every second, whoever is killed meanwhile: who is not answered sends them again."""
+def _come(house: House, luck: random.Random, over: threading.Event, came: threading.Event) -> Batch:
+    """Some tickets a second after those before, whoever is killed meanwhile: who is not answered sends them again."""
     batch = Batch()
     while not over.wait(1):
         batch += house.submit([luck.choice((*PEOPLE, TALKER)) for _ in range(COME)], within=STEP_WITHIN)
+        came.set()
     return batch
 
 

@@ -195,8 +195,8 @@ def test_words_in_another_order_are_not_the_words_that_were_heard(paper: Paper) 
 
 
 def test_no_word_but_those_of_the_last_second_may_be_lost_with_a_process(paper: Paper) -> None:
-    """The line broke 3.3 s after the answer: 您好 had been heard a second before, 我是 was heard within it."""
-    paper.ring(audio=talk((0, 3300), (5000, 12_000)))
+    """The line broke 3.55 s after the answer: 您 had been heard long before that, 好 had not."""
+    paper.ring(audio=talk((0, 3550), (5000, 12_000)))
     record(paper, SAID, "您", BYE)
     assert verdict_of(paper).lost_words == 0
     record(paper, SAID, BYE[3:])
@@ -221,7 +221,7 @@ def test_a_socket_that_opens_in_mid_sentence_took_the_rest_of_it(paper: Paper) -
 
 
 def test_what_was_said_just_before_a_process_died_is_excused_and_not_what_was_said_earlier(paper: Paper) -> None:
-    audio = talk((0, 1800), (1800, 12_000))
+    audio = talk((0, 2000), (2000, 12_000))
     paper.ring(audio=audio)
     record(paper, "", ANSWER, BYE)
     assert verdict_of(paper).lost_words == 0
@@ -249,10 +249,18 @@ def test_words_of_a_time_in_which_nothing_could_be_written_or_understood(paper: 
     assert verdict_of(paper).lost_words == 8
     paper.unheard.append(Stretch(NOW + 9000, NOW + 9100))
     assert verdict_of(paper).lost_words == 5
-    paper.unwritten.append(Stretch(NOW + 9250, NOW + 9300))
+    paper.unwritten.append(Stretch(NOW + 9500, NOW + 9550))
     assert verdict_of(paper).lost_words == 1
     paper.unwritten.append(Stretch(NOW - 100, NOW + 100))
     assert verdict_of(paper).words == 0
+
+
+def test_a_call_that_says_that_speech_failed_need_not_have_understood(paper: Paper) -> None:
+    paper.ring(audio=talk((0, 12_000)))
+    record(paper, "", ANSWER, BYE)
+    assert verdict_of(paper).lost_words == 3
+    paper.write(calls.update().values(tags=[{"name": "speech_failed", "value": "tts", "at": NOW}]))
+    assert verdict_of(paper).lost_words == 0
 
 
 def test_a_task_that_is_not_final(paper: Paper) -> None:

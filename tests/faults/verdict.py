@@ -206,6 +206,8 @@ def compare_words(house: House, batch: Batch, verdict: Verdict) -> None:
         if report is None or report["audio"] is None:
             continue
         for role, expected in must_be_recorded(report, deaths, house.unwritten, house.unheard).items():
+            if role == "user" and _speech_failed(row):
+                continue
             recorded = words_of(turn["content"] for turn in row.dialogue or () if turn["role"] == role)
             lost = missing(expected, recorded)
             verdict.words += len(expected)
@@ -217,9 +219,15 @@ def compare_words(house: House, batch: Batch, verdict: Verdict) -> None:
         verdict.broken.append(f"{verdict.lost_words} words of {len(lacking)} calls are in no record: {lacking[:3]}")
 
 
+def _speech_failed(row: Row[Any]) -> bool:
+    """Whether the call says itself that speech did (on a machine that is busy beyond measure): what its people said was
+    not understood in time."""
+    return any(tag["name"] == "speech_failed" for tag in row.tags or ())
+
+
 def _rows(house: House, batch: Batch) -> Sequence[Row[Any]]:
     """The calls of these tasks."""
-    columns = (calls.c.uuid, calls.c.number, calls.c.created_at, calls.c.dialogue, calls.c.wav_file)
+    columns = (calls.c.uuid, calls.c.number, calls.c.created_at, calls.c.dialogue, calls.c.tags, calls.c.wav_file)
     with reading(house.engine) as connection:
         return connection.execute(select(*columns).where(calls.c.batch_id.in_(list(batch.ids.values())))).all()
 

@@ -10,8 +10,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-LAST_SECOND_MS = 1000
-"""What may be lost with a process: it writes what was heard so far about once a second (docs/reliability.md)."""
+LAST_SECOND_MS = 1250
+"""What may be lost with a process: it writes what was heard so far about once a second (docs/reliability.md), and a busy
+machine a quarter of a second late."""
 UNDERSTOOD_MS = 500
 """From a person's word to its being understood: recognition takes 30 ms after the word's end, a busy machine longer; and
 where in a sentence a word stood is known by its share of the sentence only."""
