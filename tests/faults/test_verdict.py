@@ -49,7 +49,7 @@ class Paper:
         return {"calls": self.rung}
 
     def ring(self, request_id: str = UUID, startcalls: int = 1, audio: dict[str, Any] | None = None) -> None:
-        call = {"callee": NUMBER, "request_id": request_id, "startcalls": startcalls, "audio": audio}
+        call = {"callee": NUMBER, "request_id": request_id, "startcalls": startcalls, "audio": audio, "actions": []}
         self.rung.append(call | {"states": [{"state": "answered", "wall_ms": NOW}] if audio else []})
 
     def part(self, ending: Literal["wav", "jsonl"]) -> Path:
@@ -239,6 +239,15 @@ def test_a_call_that_ends_keeps_its_last_second_unless_media_died_then(paper: Pa
     assert verdict_of(paper).lost_words == 2
     paper.deaths.append((NOW + 10_400, "media1"))
     assert verdict_of(paper).lost_words == 0
+
+
+def test_who_talks_on_after_we_hung_up_is_not_recorded(paper: Paper) -> None:
+    paper.ring(audio=talk((0, 12_000)))
+    record(paper, SAID, ANSWER)
+    paper.rung[0]["actions"] = [{"action": "hangup", "at_ms": 7900.0, "code": 1206}]
+    assert verdict_of(paper).lost_words == 0
+    record(paper, SAID, BYE)
+    assert verdict_of(paper).lost_words > 0
 
 
 def test_words_of_a_time_in_which_nothing_could_be_written_or_understood(paper: Paper) -> None:

@@ -48,8 +48,10 @@ def answered_ms(report: dict[str, Any]) -> int | None:
 
 
 def ended_ms(report: dict[str, Any]) -> float:
-    """The end of a talk, in milliseconds since the answer."""
-    return float(report["audio"]["talk_seconds"]) * 1000
+    """The end of a talk, in milliseconds since the answer: when it was over, or when we wanted it to be, which the phone
+    system may have refused."""
+    hung_up = [action["at_ms"] for action in report["actions"] if action["action"] == "hangup"]
+    return float(min([report["audio"]["talk_seconds"] * 1000, *hung_up]))
 
 
 def heard(report: dict[str, Any]) -> list[Word]:
@@ -81,8 +83,9 @@ def must_be_recorded(
     """
     answered = answered_ms(report)
     assert answered is not None, "a call with a talk was answered"
-    lines = [Stretch(*stretch) for stretch in report["audio"]["line"]["carried_ms"]]
     over = ended_ms(report)
+    carried = report["audio"]["line"]["carried_ms"]
+    lines = [Stretch(start, min(end, over)) for start, end in carried if start < over]
     last = HUNG_UP_MS + (LAST_SECOND_MS if _died_at(answered + over, deaths) else 0)
     lasts = [last if line is lines[-1] and line.end >= over - HUNG_UP_MS else LAST_SECOND_MS for line in lines]
     ours = [Stretch(line.start, line.end - lost) for line, lost in zip(lines, lasts, strict=True)]
