@@ -29,6 +29,7 @@ from tests.faults.verdict import (
 from tests.faults.words import Stretch
 from workers.room import LEASES_KEY
 
+BEGUN = [{"action": "start_stream", "at_ms": 150.0, "code": 0}]
 NUMBER, UUID, NOW = "13900000101", "2611201530000000001", 1_795_000_000_000
 
 
@@ -49,7 +50,7 @@ class Paper:
         return {"calls": self.rung}
 
     def ring(self, request_id: str = UUID, startcalls: int = 1, audio: dict[str, Any] | None = None) -> None:
-        call = {"callee": NUMBER, "request_id": request_id, "startcalls": startcalls, "audio": audio, "actions": []}
+        call = {"callee": NUMBER, "request_id": request_id, "startcalls": startcalls, "audio": audio, "actions": BEGUN}
         self.rung.append(call | {"states": [{"state": "answered", "wall_ms": NOW}] if audio else []})
 
     def part(self, ending: Literal["wav", "jsonl"]) -> Path:
@@ -241,10 +242,18 @@ def test_a_call_that_ends_keeps_its_last_second_unless_media_died_then(paper: Pa
     assert verdict_of(paper).lost_words == 0
 
 
+def test_words_to_one_that_died_before_it_knew_the_call(paper: Paper) -> None:
+    paper.ring(audio=talk((0, 4000), (4000, 12_000)))
+    record(paper, "", ANSWER, BYE)
+    assert verdict_of(paper).lost_words == 3
+    paper.rung[0]["actions"] = [{"action": "start_stream", "at_ms": 4100.0, "code": 0}]
+    assert verdict_of(paper).lost_words == 0
+
+
 def test_who_talks_on_after_we_hung_up_is_not_recorded(paper: Paper) -> None:
     paper.ring(audio=talk((0, 12_000)))
     record(paper, SAID, ANSWER)
-    paper.rung[0]["actions"] = [{"action": "hangup", "at_ms": 7900.0, "code": 1206}]
+    paper.rung[0]["actions"] = [*BEGUN, {"action": "hangup", "at_ms": 7900.0, "code": 1206}]
     assert verdict_of(paper).lost_words == 0
     record(paper, SAID, BYE)
     assert verdict_of(paper).lost_words > 0

@@ -89,7 +89,11 @@ def must_be_recorded(
     last = HUNG_UP_MS + (LAST_SECOND_MS if _died_at(answered + over, deaths) else 0)
     lasts = [last if line is lines[-1] and line.end >= over - HUNG_UP_MS else LAST_SECOND_MS for line in lines]
     ours = [Stretch(line.start, line.end - lost) for line, lost in zip(lines, lasts, strict=True)]
-    theirs = [Stretch(line.start, line.end - lost - UNDERSTOOD_MS) for line, lost in zip(lines, lasts, strict=True)]
+    theirs = [
+        Stretch(line.start, line.end - lost - UNDERSTOOD_MS)
+        for line, lost in zip(lines, lasts, strict=True)
+        if line.end >= over - HUNG_UP_MS or _taken(report, line)
+    ]
     if any(one.start <= answered <= one.end for one in unwritten):
         return {"assistant": "", "user": ""}
     if any(one.start <= answered + over and answered <= one.end for one in unheard):
@@ -137,6 +141,13 @@ def _within(words: Iterable[Word], stretches: Sequence[Stretch], away: Sequence[
         )
         and not any(one.start < word.end and word.start < one.end for one in away)
     )
+
+
+def _taken(report: dict[str, Any], line: Stretch) -> bool:
+    """Whether a line that broke had been taken by somebody who knew the call: the first that such a one does is to begin
+    the stream. A worker may have died before it wrote down whose call this is; until another has, nothing is recorded."""
+    begun = [action["at_ms"] for action in report["actions"] if action["action"] == "start_stream"]
+    return any(line.start <= at <= line.end - LAST_SECOND_MS for at in begun)
 
 
 def _died_at(end: float, deaths: Sequence[int]) -> bool:
