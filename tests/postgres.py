@@ -59,10 +59,15 @@ def running_server(binaries: Path) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def fresh_database(server_url: str) -> Iterator[str]:
-    """Creates an empty database on the server; yields its URL, and drops it afterwards with whoever is still connected."""
+def fresh_database(server_url: str, template: str = "") -> Iterator[str]:
+    """Creates a database on the server; yields its URL, and drops it afterwards with whoever is still connected.
+
+    It is empty, or a copy of that of the URL ``template``, to which nobody may be connected.
+    """
     name = f"waihu_{os.getpid()}_{next(_databases)}"
-    _administer(server_url, f"CREATE DATABASE {name}")
+    _administer(
+        server_url, f"CREATE DATABASE {name}" + (f" TEMPLATE {template.rpartition('/')[2]}" if template else "")
+    )
     try:
         yield server_url.rsplit("/", 1)[0] + f"/{name}"
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,11 @@ import pytest
 import redis
 
 from shared.database import upgrade
+from tests.postgres import find_binaries, fresh_database, running_server
 from tests.workers.twins import Office, running_redis
+
+NewDatabase = Callable[[Path], AbstractContextManager[str]]
+"""Given a directory of the test's own, the URL of a database that is as a new house has it."""
 
 
 @pytest.fixture(scope="session")
@@ -34,6 +39,28 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("database") / "empty.db"
     upgrade(f"sqlite:///{path}")
     return path
+
+
+@pytest.fixture
+def new_database(empty_database: Path) -> NewDatabase:
+    """Makes an SQLite database in a directory."""
+
+    @contextmanager
+    def make(directory: Path) -> Iterator[str]:
+        yield f"sqlite:///{shutil.copy(empty_database, directory / 'waihu.db')}"
+
+    return make
+
+
+@pytest.fixture
+def new_postgresql_database() -> Iterator[NewDatabase]:
+    """Makes a database on a PostgreSQL of this test's own."""
+    binaries = find_binaries()
+    if binaries is None:
+        pytest.skip("needs a PostgreSQL server: no initdb on the PATH nor in /usr/lib/postgresql")
+    with running_server(binaries) as server, fresh_database(server) as empty:
+        upgrade(empty)
+        yield lambda _directory: fresh_database(server, empty)
 
 
 @pytest.fixture

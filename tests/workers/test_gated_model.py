@@ -8,7 +8,6 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
@@ -20,6 +19,7 @@ from shared.lifecycle import FINAL_TASKS
 from shared.schema import pauses
 from shared.suppression import PERSON, suppress
 from shared.window import parse_hours
+from tests.workers.conftest import NewDatabase
 from tests.workers.test_model import NUMBERS, DialerModel
 from tests.workers.twins import CALLER, cdr
 from workers.events import apply_events
@@ -151,9 +151,9 @@ def step(model: GatedModel, chance: random.Random) -> None:
     model.every_state_that_is_not_final_has_a_deadline()
 
 
-def play(empty_database: Path, redis_url: str, seed: int, steps: int) -> int:
+def play(new_database: NewDatabase, redis_url: str, seed: int, steps: int) -> int:
     """One life of the model; how many calls were asked for."""
-    kind = type("Model", (GatedModel,), {"empty_database": empty_database, "redis_url": redis_url})
+    kind = type("Model", (GatedModel,), {"new_database": staticmethod(new_database), "redis_url": redis_url})
     model, chance = kind(), random.Random(seed)
     model.open()
     try:
@@ -165,12 +165,12 @@ def play(empty_database: Path, redis_url: str, seed: int, steps: int) -> int:
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_no_gate_is_ever_passed(empty_database: Path, redis_url: str, seed: int) -> None:
-    assert play(empty_database, redis_url, seed, steps=60) > 0
+def test_no_gate_is_ever_passed(new_database: NewDatabase, redis_url: str, seed: int) -> None:
+    assert play(new_database, redis_url, seed, steps=60) > 0
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("first", range(1_000, 1_080, 20))
-def test_no_gate_is_ever_passed_in_many_longer_lives(empty_database: Path, redis_url: str, first: int) -> None:
+def test_no_gate_is_ever_passed_in_many_longer_lives(new_database: NewDatabase, redis_url: str, first: int) -> None:
     for seed in range(first, first + 20):
-        play(empty_database, redis_url, seed, steps=80)
+        play(new_database, redis_url, seed, steps=80)

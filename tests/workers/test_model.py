@@ -1,6 +1,6 @@
 """The whole dialer against a model: any order of work, loss, repetition, crash and wiping, and what must always hold.
 
-One phone system in memory, one clock, two worker houses on one SQLite database and one real Redis (design, section 5).
+One phone system in memory, one clock, two worker houses on one database and one real Redis (design, section 5).
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -34,6 +35,7 @@ from shared.ids import CallIds
 from shared.lifecycle import FINAL_TASKS, LIVE_CALLS, WAITING_TASKS, stopped
 from shared.schema import calls, tasks
 from tests.shared.tally_check import wrong_tallies
+from tests.workers.conftest import NewDatabase
 from tests.workers.twins import CALLER, START_MS, Office, PhoneTwin, cdr
 from workers import store
 from workers.dial import dial, dial_waiting
@@ -55,7 +57,7 @@ class Killed(BaseException):
 class DialerModel(RuleBasedStateMachine):
     """Rules are what the world may do at any moment; invariants are the promises."""
 
-    empty_database: Path
+    new_database: NewDatabase
     redis_url: str
     environment: ClassVar = {
         "max_calls": str(MAX_CALLS),
@@ -70,14 +72,14 @@ class DialerModel(RuleBasedStateMachine):
     @initialize()
     def open(self) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="waihu-model-"))
-        database = self.directory / "waihu.db"
-        shutil.copy(self.empty_database, database)
+        self.giving_back = ExitStack()
+        database_url = self.giving_back.enter_context(self.new_database(self.directory))
         self.clock = FakeClock(START_MS)
         self.phone = PhoneTwin()
         self.offices = [
             Office(
                 self.directory,
-                f"sqlite:///{database}",
+                database_url,
                 self.redis_url,
                 clock=self.clock,
                 placer=self.phone,
@@ -276,6 +278,7 @@ class DialerModel(RuleBasedStateMachine):
         finally:
             for office in self.offices:
                 office.close()
+            self.giving_back.close()
             shutil.rmtree(self.directory)
 
     def _let_time_pass(self) -> None:
@@ -345,21 +348,38 @@ class DialerModel(RuleBasedStateMachine):
 
 
 @pytest.fixture
-def model(empty_database: Path, redis_url: str) -> type[DialerModel]:
-    return type("Model", (DialerModel,), {"empty_database": empty_database, "redis_url": redis_url})
+def model(new_database: NewDatabase, redis_url: str) -> type[DialerModel]:
+    return type("Model", (DialerModel,), {"new_database": staticmethod(new_database), "redis_url": redis_url})
+
+
+@pytest.fixture
+def model_on_postgresql(new_postgresql_database: NewDatabase, redis_url: str) -> type[DialerModel]:
+    return type(
+        "Model", (DialerModel,), {"new_database": staticmethod(new_postgresql_database), "redis_url": redis_url}
+    )
 
 
 @pytest.mark.parametrize(
     ("examples", "steps"), [(15, 30), pytest.param(300, 60, marks=[pytest.mark.slow, pytest.mark.timeout(3_600)])]
 )
 def test_the_promises_hold_whatever_happens(model: type[DialerModel], examples: int, steps: int) -> None:
-    """The short run is the same every time; the long one is another every time."""
+    run(model, examples, steps)
+
+
+@pytest.mark.integration
+@pytest.mark.timeout(600)
+def test_the_promises_hold_on_postgresql(model_on_postgresql: type[DialerModel]) -> None:
+    run(model_on_postgresql, 40, 50)
+
+
+def run(model: type[DialerModel], examples: int, steps: int) -> None:
+    """The short run is the same every time; a longer one is another every time."""
     run_state_machine_as_test(
         model,
         settings=settings(
             max_examples=examples,
             stateful_step_count=steps,
-            derandomize=examples < 100,
+            derandomize=examples < 20,
             database=None,
             deadline=None,
             suppress_health_check=list(HealthCheck),
