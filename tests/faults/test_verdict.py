@@ -250,6 +250,14 @@ def test_words_to_one_that_died_before_it_knew_the_call(paper: Paper) -> None:
     assert verdict_of(paper).lost_words == 0
 
 
+def test_words_of_a_call_that_media_never_learned_of(paper: Paper) -> None:
+    paper.ring(audio=talk((0, 12_000)))
+    record(paper, "", ANSWER, BYE)
+    assert verdict_of(paper).lost_words == 3
+    paper.rung[0]["actions"] = []
+    assert verdict_of(paper).lost_words == 0
+
+
 def test_who_talks_on_after_we_hung_up_is_not_recorded(paper: Paper) -> None:
     paper.ring(audio=talk((0, 12_000)))
     record(paper, SAID, ANSWER)

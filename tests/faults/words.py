@@ -79,7 +79,8 @@ def must_be_recorded(
 
     A word that we said is ours to keep unless the line broke within a second after it, or media died within a second
     after the call. What was heard while there was no line came from one that had died. A word that the callee said is
-    ours if a socket took it, and was still there long enough afterwards.
+    ours if a socket took it, and was still there long enough afterwards; and if media ever learned whose call it was:
+    where workers have no database for ten seconds, somebody may give up before that.
     """
     answered = answered_ms(report)
     assert answered is not None, "a call with a talk was answered"
@@ -96,7 +97,8 @@ def must_be_recorded(
     ]
     if any(one.start <= answered <= one.end for one in unwritten):
         return {"assistant": "", "user": ""}
-    if any(one.start <= answered + over and answered <= one.end for one in unheard):
+    nobody_knew = not any(action["action"] == "start_stream" for action in report["actions"])
+    if nobody_knew or any(one.start <= answered + over and answered <= one.end for one in unheard):
         theirs = []
     away = [Stretch(one.start - answered - LAST_SECOND_MS, one.end - answered + LAST_SECOND_MS) for one in unwritten]
     return {"assistant": _within(heard(report), ours, away), "user": _within(said(report), theirs, away)}
