@@ -98,10 +98,18 @@ def must_be_recorded(
     if any(one.start <= answered <= one.end for one in unwritten):
         return {"assistant": "", "user": ""}
     nobody_knew = not any(action["action"] == "start_stream" for action in report["actions"])
-    if nobody_knew or any(one.start <= answered + over and answered <= one.end for one in unheard):
+    if nobody_knew or during(report, unheard):
         theirs = []
     away = [Stretch(one.start - answered - LAST_SECOND_MS, one.end - answered + LAST_SECOND_MS) for one in unwritten]
     return {"assistant": _within(heard(report), ours, away), "user": _within(said(report), theirs, away)}
+
+
+def during(report: dict[str, Any], stretches: Sequence[Stretch]) -> bool:
+    """Whether the call's talk touches one of the stretches, in Unix time."""
+    answered = answered_ms(report)
+    return answered is not None and any(
+        one.start <= answered + ended_ms(report) and answered <= one.end for one in stretches
+    )
 
 
 def missing(expected: str, recorded: str) -> int:
