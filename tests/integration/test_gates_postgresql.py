@@ -19,7 +19,7 @@ from shared.database import reading
 from shared.lifecycle import FINAL_TASKS
 from shared.schema import calls, do_not_call, pauses, tasks
 from shared.suppression import IMPORT, suppress
-from tests.integration.test_workers_postgresql import together
+from tests.integration.test_workers_postgresql import rings, together
 from tests.workers.test_holds import due, tickets
 from tests.workers.twins import START_MS, Office, PhoneTwin, cdr, running_redis
 from workers.dial import dial
@@ -218,6 +218,7 @@ def test_sweeps_dispatchers_and_every_gate_at_once_leave_nothing_behind(open_off
         together(*[partial(work, one.house) for one in offices for work in (dispatch, sweep)])
         for uuid in rung(offices):
             dial(office.house, uuid)
+            rings(office, uuid)
         if index == 3:
             with office.house.write() as connection:
                 live = suppress(connection, ["13800000003", "13800000004"], IMPORT, office.now)

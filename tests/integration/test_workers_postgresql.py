@@ -76,6 +76,11 @@ def together(*works: Callable[[], object]) -> None:
     assert not any(thread.is_alive() for thread in threads)
 
 
+def rings(office: Office, uuid: str) -> None:
+    """The phone system says that this call rings: only of such a call is it known that nobody answered."""
+    apply_events(office.house, [office.event("firstStart", request_id=uuid, call_id=f"call-{uuid}")])
+
+
 def test_two_dispatchers_share_the_work_and_claim_nothing_twice(open_office: Callable[..., Office]) -> None:
     offices = [open_office(), open_office()]
     batch_ids = offices[0].tickets(450)
@@ -219,6 +224,7 @@ def test_sweeps_and_dispatchers_at_once_leave_nothing_behind(open_office: Callab
         for one in offices:
             for uuid in one.dials():
                 dial(one.house, uuid)
+                rings(one, uuid)
         office.advance(5)
         office.media(1000)
         if all(office.task(batch_id).final_at for batch_id in batch_ids):
