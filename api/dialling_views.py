@@ -66,7 +66,7 @@ def redial_task(batch_id: int) -> Response:
     fields.done()
     try:
         who = principal().name
-        redial(at.engine, batch_id, reason or "", at.clock.now_ms(), who, at.settings.country_code)
+        redial(at.engine, batch_id, reason or "", at.clock.now_ms(), who)
     except NoSuchTask as error:
         abort(404, str(error))
     except NotRedialable as error:

@@ -101,7 +101,6 @@ def erase_customer() -> Response:
                 root,
                 zone,
                 now,
-                country=at.settings.country_code,
                 reason=reason or "",
                 actor=who,
                 drop_do_not_call=bool(drop),

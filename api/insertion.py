@@ -15,6 +15,8 @@ from sqlalchemy.exc import DBAPIError
 from api.tickets import CheckedTicket, Schedule, Ticket
 from shared.database import is_postgresql
 from shared.lifecycle import TaskState
+from shared.lines import hold_country
+from shared.numbers import line
 from shared.schema import tasks
 
 COPY_BUFFER_BYTES = 1 << 20
@@ -23,12 +25,14 @@ ROWS_AT_ONCE = 500
 """Rows written before they are sent: enough to be quick about it, few enough for the server to begin soon."""
 
 _COPY = """COPY tasks (batch_id, ticket_no, phone, number, exten, username, ticket_type, ticket_content, digest,
-    state, state_at, created_at, due_at, priority, expires_at, zone) FROM STDIN"""
-_DRAW = text("SELECT array_agg(nextval('tasks_batch_id_seq')) FROM generate_series(1, :count)")
+    state, state_at, created_at, due_at, line, priority, expires_at, zone) FROM STDIN"""
+_DRAW = text("""SELECT array_agg(nextval('tasks_batch_id_seq')) AS ids,
+    (SELECT country FROM line_country FOR SHARE) AS country FROM generate_series(1, :count)""")
+"""And what ``shared.lines.hold_country`` says, without a round trip of its own."""
 _AT_ONCE = Schedule()
 _LAST = text("SELECT seq FROM sqlite_sequence WHERE name = 'tasks'")
-_TABS = 15
-"""In a row of sixteen columns that needs no escapes."""
+_TABS = 16
+"""In a row of seventeen columns that needs no escapes."""
 _UNSCHEDULED = "0\t\\N\t\\N"
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
@@ -41,24 +45,26 @@ def insert_tasks(connection: Connection, tickets: Sequence[CheckedTicket], now: 
     if not tickets:
         return []
     if is_postgresql(connection):
-        ids = sorted(connection.execute(_DRAW, {"count": len(tickets)}).scalar_one())
-        _copy(connection, ids, tickets, now)
+        drawn = connection.execute(_DRAW, {"count": len(tickets)}).one()
+        ids = sorted(drawn.ids)
+        _copy(connection, ids, tickets, drawn.country, now)
     else:
         last = connection.execute(_LAST).scalar() or 0
-        ids = list(range(last + 1, last + 1 + len(tickets)))
+        ids, country = list(range(last + 1, last + 1 + len(tickets))), hold_country(connection)
         connection.execute(
-            insert(tasks), [_row(batch_id, ticket, now) for batch_id, ticket in zip(ids, tickets, strict=True)]
+            insert(tasks), [_row(batch_id, ticket, country, now) for batch_id, ticket in zip(ids, tickets, strict=True)]
         )
     return ids
 
 
-def _row(batch_id: int, checked: CheckedTicket, now: int) -> dict[str, object]:
+def _row(batch_id: int, checked: CheckedTicket, country: str, now: int) -> dict[str, object]:
     ticket, schedule = checked.ticket, checked.schedule or _AT_ONCE
     return {
         "batch_id": batch_id,
         "ticket_no": ticket.ticket_no,
         "phone": ticket.phone,
         "number": checked.number,
+        "line": line(checked.number, country),
         "exten": checked.exten,
         "username": ticket.username,
         "ticket_type": ticket.ticket_type,
@@ -74,13 +80,13 @@ def _row(batch_id: int, checked: CheckedTicket, now: int) -> dict[str, object]:
     }
 
 
-def _copy(connection: Connection, ids: Sequence[int], tickets: Sequence[CheckedTicket], now: int) -> None:
+def _copy(connection: Connection, ids: Sequence[int], tickets: Sequence[CheckedTicket], country: str, now: int) -> None:
     """Streams the rows in order of their ticket numbers: two batches that overlap then wait for each other, never in a ring."""
     rows = sorted(zip(ids, tickets, strict=True), key=lambda row: row[1].ticket.ticket_no)
     driver_connection = connection.connection
     cursor = driver_connection.cursor()
     try:
-        cursor.copy_expert(_COPY, _Lines(rows, now), COPY_BUFFER_BYTES)
+        cursor.copy_expert(_COPY, _File(rows, country, now), COPY_BUFFER_BYTES)
     except psycopg2.Error as error:
         gone = driver_connection.closed != 0
         if gone:
@@ -92,12 +98,12 @@ def _copy(connection: Connection, ids: Sequence[int], tickets: Sequence[CheckedT
         cursor.close()
 
 
-class _Lines:
+class _File:
     """The file that COPY reads: rows are written a chunk at a time, while the server works on those before."""
 
-    def __init__(self, rows: Sequence[tuple[int, CheckedTicket]], now: int) -> None:
+    def __init__(self, rows: Sequence[tuple[int, CheckedTicket]], country: str, now: int) -> None:
         starts = range(0, len(rows), ROWS_AT_ONCE)
-        self._chunks = (copy_data(rows[start : start + ROWS_AT_ONCE], now).encode() for start in starts)
+        self._chunks = (copy_data(rows[start : start + ROWS_AT_ONCE], country, now).encode() for start in starts)
         self._rest = b""
 
     def read(self, size: int) -> bytes:
@@ -108,7 +114,7 @@ class _Lines:
         return part
 
 
-def copy_data(rows: Sequence[tuple[int, CheckedTicket]], now: int) -> str:
+def copy_data(rows: Sequence[tuple[int, CheckedTicket]], country: str, now: int) -> str:
     """Rows as COPY's text format wants them. The tickets hold no NUL, which PostgreSQL could not store.
 
     Few tickets need escapes, so the rows are written without first; a character with a meaning of its own would show
@@ -117,19 +123,20 @@ def copy_data(rows: Sequence[tuple[int, CheckedTicket]], now: int) -> str:
     """
     count = len(rows)
     backslashes = sum(_backslashes(checked.schedule) for _, checked in rows)
-    data = "".join([_line(batch_id, checked, checked.ticket, now) for batch_id, checked in rows])
+    data = "".join([_written(batch_id, checked, checked.ticket, country, now) for batch_id, checked in rows])
     plain = "\r" not in data and data.count("\n") == count
     if plain and data.count("\t") == count * _TABS and data.count("\\") == backslashes:
         return data
-    return "".join([_line(batch_id, checked, _escaped(checked.ticket), now) for batch_id, checked in rows])
+    return "".join([_written(batch_id, checked, _escaped(checked.ticket), country, now) for batch_id, checked in rows])
 
 
-def _line(batch_id: int, checked: CheckedTicket, ticket: Ticket, now: int) -> str:
+def _written(batch_id: int, checked: CheckedTicket, ticket: Ticket, country: str, now: int) -> str:
     schedule = checked.schedule
     due, when = (now, _UNSCHEDULED) if schedule is None else _scheduled(schedule, now)
     return (
         f"{batch_id}\t{ticket.ticket_no}\t{ticket.phone}\t{checked.number}\t{checked.exten}\t{ticket.username}\t"
-        f"{ticket.ticket_type}\t{ticket.ticket_content}\t\\\\x{checked.digest.hex()}\tpending\t{now}\t{now}\t{due}\t{when}\n"
+        f"{ticket.ticket_type}\t{ticket.ticket_content}\t\\\\x{checked.digest.hex()}\tpending\t{now}\t{now}\t{due}\t"
+        f"{line(checked.number, country)}\t{when}\n"
     )
 
 

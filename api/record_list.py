@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, selec
 
 from api.fields import Fields
 from api.task_list import LAST_PAGE, LONGEST_PAGE
-from shared import numbers
+from shared import lines, numbers
 from shared.errors import NumberError
 from shared.lifecycle import CallState
 from shared.rows import record_row
@@ -88,33 +88,37 @@ def find(
 
     ``url_of`` makes the wavFileUrl of a recording's name.
     """
-    conditions = _conditions(query)
+    line = lines.of(connection, query.telephone.number) if query.telephone is not None else ""
+    conditions = _conditions(query, line)
     if len(conditions) == _ASKED_ALWAYS:
         total = count_calls(connection, query.call_type, frozenset(LISTED))
     else:
         total = connection.execute(select(func.count()).select_from(calls).where(*conditions)).scalar_one()
-    return total, [record_row(row, zone, url_of) for row in connection.execute(page_of(query)).mappings()]
+    return total, [record_row(row, zone, url_of) for row in connection.execute(page_of(query, line)).mappings()]
 
 
-def page_of(query: RecordQuery) -> Select[Any]:
-    """The statement for one page, along ix_calls_listed unless a filter has an index of its own."""
+def page_of(query: RecordQuery, line: str = "") -> Select[Any]:
+    """The statement for one page, along ix_calls_listed unless a filter has an index of its own.
+
+    ``line``: of the telephone that is asked for, which is found in every spelling.
+    """
     ordered = (
         select(calls, tasks.c.ticket_no, tasks.c.username)
         .select_from(calls.outerjoin(tasks, tasks.c.batch_id == _columns.batch_id))
-        .where(*_conditions(query))
+        .where(*_conditions(query, line))
         .order_by(_columns.created_at.desc(), _columns.uuid.desc())
     )
     return ordered.limit(query.size).offset((query.page - 1) * query.size)
 
 
-def _conditions(query: RecordQuery) -> list[ColumnElement[bool]]:
+def _conditions(query: RecordQuery, line: str) -> list[ColumnElement[bool]]:
     conditions = [_columns.call_type == query.call_type, _columns.state.in_(LISTED)]
     if query.identity is not None:
         # Said in full, so that the partial unique index on call_id serves the second half.
         theirs = and_(_columns.call_id == query.identity, _columns.call_id != "")
         conditions.append(or_(_columns.uuid == query.identity, theirs))
     if query.telephone is not None:
-        conditions.append(_columns.number == query.telephone.number)
+        conditions.append(_columns.line == line)
         if query.telephone.exten:
             conditions.append(_columns.exten == query.telephone.exten)
     if query.extnum is not None:

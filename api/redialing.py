@@ -35,14 +35,14 @@ class NotRedialable(WaihuError):
     code = "redial.refused"
 
 
-def redial(engine: Engine, batch_id: int, reason: str, now: int, actor: str, country: str) -> None:
-    """Makes the task due now; ``country`` is WAIHU_COUNTRY_CODE. Raises NoSuchTask, NotRedialable; DBAPIError."""
+def redial(engine: Engine, batch_id: int, reason: str, now: int, actor: str) -> None:
+    """Makes the task due now. Raises NoSuchTask, NotRedialable; DBAPIError."""
 
     def work(connection: Connection) -> None:
-        if connection.execute(_statement(batch_id, now), {"country": country}).rowcount:
+        if connection.execute(_statement(batch_id, now)).rowcount:
             audit.note(connection, actor, "redial", now, subject=audit.of_task(batch_id), reason=reason)
         else:
-            _explain(connection, batch_id, now, country)
+            _explain(connection, batch_id, now)
 
     try:
         write(engine, work)
@@ -59,7 +59,7 @@ def _statement(batch_id: int, now: int) -> Update:
             _columns.batch_id == batch_id,
             _columns.state.in_(REDIALABLE),
             ~exists().where(calls.c.batch_id == _columns.batch_id, _LIVE),
-            ~is_suppressed(_columns.number),
+            ~is_suppressed(_columns.line),
             _columns.number != "",
         )
         .values(
@@ -78,12 +78,10 @@ def _statement(batch_id: int, now: int) -> Update:
     )
 
 
-def _explain(connection: Connection, batch_id: int, now: int, country: str) -> None:
+def _explain(connection: Connection, batch_id: int, now: int) -> None:
     """Says why not; silent if this very request did it and only its answer was lost."""
-    query = select(
-        _columns.state, _columns.state_at, _columns.number, is_suppressed(_columns.number).label("suppressed")
-    )
-    row = connection.execute(query.where(_columns.batch_id == batch_id), {"country": country}).one_or_none()
+    query = select(_columns.state, _columns.state_at, _columns.number, is_suppressed(_columns.line).label("suppressed"))
+    row = connection.execute(query.where(_columns.batch_id == batch_id)).one_or_none()
     if row is None:
         raise NoSuchTask(f"no task {batch_id}")
     if row.state == TaskState.PENDING and row.state_at == now:

@@ -32,7 +32,7 @@ _columns = do_not_call.c
 
 
 def page(connection: Connection, line: str | None, page_number: int, size: int) -> tuple[int, list[dict[str, Any]]]:
-    """How many there are, and one page of rows, newest first; of one ``line`` (shared.numbers.line), or all."""
+    """How many there are, and one page of rows, newest first; of one ``line`` (shared.lines), or all."""
     chosen = [_columns.line == line] if line is not None else []
     total = connection.execute(select(func.count()).select_from(do_not_call).where(*chosen)).scalar_one()
     query = select(do_not_call).where(*chosen).order_by(_columns.created_at.desc(), _columns.number)
@@ -91,11 +91,11 @@ def read_csv(body: bytes) -> dict[str, list[str]]:
     return found
 
 
-def import_numbers(connection: Connection, found: dict[str, list[str]], now: int, country: str) -> list[int]:
+def import_numbers(connection: Connection, found: dict[str, list[str]], now: int) -> list[int]:
     """Puts them all on the list; returns tasks that may have a live call, which workers must end."""
     live: list[int] = []
     for reason, chosen in sorted(found.items()):
-        live += suppress(connection, chosen, IMPORT, now, reason=reason, country=country)
+        live += suppress(connection, chosen, IMPORT, now, reason=reason)
     return live
 
 

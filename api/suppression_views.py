@@ -20,7 +20,7 @@ from api.masking import shown_rows
 from api.routes import Route
 from api.task_list import LAST_PAGE, LONGEST_PAGE
 from api.transactions import write
-from shared import audit, numbers
+from shared import audit, lines, numbers
 from shared.database import reading
 from shared.doorbell import STOP_CALLS
 from shared.errors import NumberError
@@ -49,8 +49,10 @@ def list_do_not_call() -> Response:
     size = fields.integer("pageSize", low=1, high=LONGEST_PAGE) or DEFAULT_SIZE
     given = fields.text("number")
     fields.done()
+    number = _number(given) if given else None
     with reading(at.engine) as connection:
-        total, rows = suppression_list.page(connection, _line(given) if given else None, page, size)
+        line = None if number is None else lines.of(connection, number)
+        total, rows = suppression_list.page(connection, line, page, size)
     shown = [suppression_list.shown(row, at.settings.timezone) for row in rows]
     return answer({"total": total, "rows": shown_rows(shown)})
 
@@ -62,11 +64,11 @@ def add_to_list() -> Response:
     given = fields.text("number", required=True)
     reason = fields.text("reason", longest=suppression_list.LONGEST_REASON) or ""
     fields.done()
-    number, now, who, country = _number(given or ""), at.clock.now_ms(), principal().name, at.settings.country_code
-    line = numbers.line(number, country)
+    number, now, who = _number(given or ""), at.clock.now_ms(), principal().name
 
     def work(connection: Connection) -> tuple[list[int], list[dict[str, Any]]]:
-        live = suppress(connection, [number], PERSON, now, reason=reason, country=country)
+        live = suppress(connection, [number], PERSON, now, reason=reason)
+        line = lines.of(connection, number)
         audit.note(connection, who, "dnc_add", now, subject=audit.of_line(connection, line))
         return live, suppression_list.page(connection, line, 1, 1)[1]
 
@@ -78,9 +80,10 @@ def add_to_list() -> Response:
 def remove_from_list(number: str) -> Response:
     """Takes a number off the list; tasks that were stopped stay stopped."""
     at = house()
-    line, now, who = _line(number), at.clock.now_ms(), principal().name
+    plain, now, who = _number(number), at.clock.now_ms(), principal().name
 
     def work(connection: Connection) -> bool:
+        line = numbers.line(plain, lines.hold_country(connection))
         removed = suppression_list.remove(connection, line)
         if removed:
             audit.note(connection, who, "dnc_remove", now, subject=audit.of_line(connection, line))
@@ -97,17 +100,18 @@ def import_do_not_call() -> Response:
     if request.mimetype != CSV:
         raise refuse(f"Content-Type 应为 {CSV}")
     found = suppression_list.read_csv(read_bounded(request))
-    now, who, country = at.clock.now_ms(), principal().name, at.settings.country_code
-    count = len({numbers.line(number, country) for chosen in found.values() for number in chosen})
+    now, who = at.clock.now_ms(), principal().name
 
-    def work(connection: Connection) -> tuple[list[int], int]:
+    def work(connection: Connection) -> tuple[list[int], int, int]:
+        country = lines.hold_country(connection)
+        count = len({numbers.line(number, country) for chosen in found.values() for number in chosen})
         before = connection.execute(_COUNT).scalar_one()
-        live = suppression_list.import_numbers(connection, found, now, country)
+        live = suppression_list.import_numbers(connection, found, now)
         added = connection.execute(_COUNT).scalar_one() - before
         audit.note(connection, who, "dnc_import", now, numbers=count, added=added)
-        return live, added
+        return live, count, added
 
-    live, added = write(at.engine, work)
+    live, count, added = write(at.engine, work)
     log.info("do-not-call list imported", extra={"numbers": count, "added": added})
     at.ringer.ring_ids(STOP_CALLS, live)
     return answer({"numbers": count, "added": added})
@@ -139,11 +143,6 @@ def _number(given: str) -> str:
         return numbers.parse_loosely(given).number
     except NumberError as error:
         raise refuse("不是有效的号码：应为 3 到 20 位数字，可带前导 +", field="number") from error
-
-
-def _line(given: str) -> str:
-    """What it is compared by. Raises ParameterError."""
-    return numbers.line(_number(given), house().settings.country_code)
 
 
 ROUTES = (

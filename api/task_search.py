@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, func, select
 
 from api.fields import Fields
 from api.task_list import LAST_PAGE, LONGEST_PAGE
-from shared import numbers
+from shared import lines, numbers
 from shared.errors import NumberError
 from shared.lifecycle import TaskState
 from shared.schema import tasks
@@ -20,47 +20,47 @@ _columns = tasks.c
 
 @dataclass(frozen=True)
 class TaskSearch:
-    """None means any. ``numbers``: all spellings of the one that is looked for."""
+    """None means any. ``number`` is found in every spelling."""
 
     page: int
     size: int
     ticket_no: str | None
-    numbers: tuple[str, ...] | None
+    number: str | None
     state: str | None
 
 
-def read_query(fields: Fields, country: str) -> TaskSearch:
-    """``country``: WAIHU_COUNTRY_CODE. Raises ParameterError that names every field that is wrong."""
+def read_query(fields: Fields) -> TaskSearch:
+    """The query in a request. Raises ParameterError that names every field that is wrong."""
     page = fields.integer("pageNum", low=1, high=LAST_PAGE) or 1
     size = fields.integer("pageSize", low=1, high=LONGEST_PAGE) or DEFAULT_SIZE
     ticket_no, phone, state = fields.text("ticketNo"), fields.text("phone"), fields.text("status")
     if state is not None and state not in STATES:
         fields.problem("status", f"应为 {'、'.join(STATES)} 之一")
-    spellings = None
+    number = None
     if phone is not None:
         try:
-            spellings = tuple(numbers.spellings(numbers.parse_loosely(phone).number, country))
+            number = numbers.parse_loosely(phone).number
         except NumberError:
             fields.problem("phone", "不是有效的号码：应为 3 到 20 位数字，可带前导 +")
     fields.done()
-    return TaskSearch(page, size, ticket_no, spellings, state)
+    return TaskSearch(page, size, ticket_no, number, state)
 
 
 def find(connection: Connection, query: TaskSearch) -> tuple[int, list[RowMapping]]:
     """How many tasks match, and one page of them."""
-    chosen = _conditions(query)
+    chosen = _conditions(connection, query)
     total = connection.execute(select(func.count()).select_from(tasks).where(*chosen)).scalar_one()
     ordered = select(tasks).where(*chosen).order_by(_columns.created_at.desc(), _columns.batch_id.desc())
     rows = connection.execute(ordered.limit(query.size).offset((query.page - 1) * query.size))
     return total, list(rows.mappings())
 
 
-def _conditions(query: TaskSearch) -> list[ColumnElement[bool]]:
+def _conditions(connection: Connection, query: TaskSearch) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
     if query.ticket_no is not None:
         conditions.append(_columns.ticket_no == query.ticket_no)
-    if query.numbers is not None:
-        conditions.append(_columns.number.in_(query.numbers))
+    if query.number is not None:
+        conditions.append(_columns.line == lines.of(connection, query.number))
     if query.state is not None:
         conditions.append(_columns.state == query.state)
     return conditions

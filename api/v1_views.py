@@ -47,7 +47,7 @@ def show_task(batch_id: int) -> Response:
 def find_tasks() -> Response:
     """One page of tasks by ticket number, telephone number and state."""
     at = house()
-    query = task_search.read_query(Fields(request.args, at.settings.timezone), at.settings.country_code)
+    query = task_search.read_query(Fields(request.args, at.settings.timezone))
     with reading(at.engine) as connection:
         total, rows = task_search.find(connection, query)
     return answer({"total": total, "rows": [_task(row, at) for row in rows]})

@@ -38,7 +38,6 @@ def erase(number: str, reason: str, drop_do_not_call: bool, yes: bool) -> None:
                 settings.recordings_dir,
                 settings.timezone,
                 time.time_ns() // 1_000_000,
-                country=settings.country_code,
                 reason=reason,
                 actor=command_line_actor(),
                 drop_do_not_call=drop_do_not_call,

@@ -3,12 +3,12 @@
 What remains of a task or call is what counts it: ids, times, states, ticket type. Number, name, ticket, dialogue,
 outcome tags, recordings, transcripts, the phone system's events and its ids are gone; nothing left says who it was, so
 it cannot be undone. Waiting tasks are stopped. The do-not-call entry stays unless told otherwise, since it protects
-the customer. A number is found in all its spellings, with and without its country code (``shared.numbers.line``).
+the customer. A number is found in all its spellings, with and without its country code (``shared.lines``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -24,13 +24,15 @@ from sqlalchemy import (
     delete,
     func,
     literal,
+    null,
     or_,
     select,
+    true,
     update,
 )
 
-from shared import audit, numbers, recordings
-from shared.errors import RecordingPathError, WaihuError
+from shared import audit, lines, numbers, recordings
+from shared.errors import NumberError, RecordingPathError, WaihuError
 from shared.lifecycle import FINAL_TASKS, LIVE_CALLS, WAITING_TASKS
 from shared.schema import calls, do_not_call, phone_events, tasks, webhook_deliveries
 from shared.stops import stop_tasks
@@ -40,7 +42,8 @@ AT_ONCE = 1_000
 
 
 class ErasureRefused(WaihuError):
-    """A call of the number lives, or its task is about to be dialled: erased now, it would be written again."""
+    """A call of the number lives, or its task is about to be dialled: erased now, it would be written again. Or lines are
+    being computed anew: not all there is would be found."""
 
     code = "erasure.live"
 
@@ -84,8 +87,8 @@ class Proof:
 class _Trace:
     """Where everything of one customer lies."""
 
-    numbers: Sequence[str]
-    """The customer's number in all its spellings."""
+    line: str
+    country: str
     tasks: Sequence[Row[*tuple[Any, ...]]]
     calls: Sequence[Row[*tuple[Any, ...]]]
     events: list[int]
@@ -107,9 +110,10 @@ class _Trace:
         )
 
 
-def search(connection: Connection, number: str, root: Path, zone: ZoneInfo, country: str) -> Found:
-    """How much is kept under a number (``shared.numbers.parse``); ``country`` is WAIHU_COUNTRY_CODE."""
-    return _trace(connection, numbers.spellings(number, country), root, zone).found
+def search(connection: Connection, number: str, root: Path, zone: ZoneInfo) -> Found:
+    """How much is kept under a number (``shared.numbers.parse``)."""
+    country = lines.country(connection)
+    return _trace(connection, numbers.line(number, country), country, root, zone).found
 
 
 def erase(
@@ -119,20 +123,21 @@ def erase(
     zone: ZoneInfo,
     now: int,
     *,
-    country: str,
     reason: str,
     actor: str,
     drop_do_not_call: bool = False,
 ) -> Proof:
     """Erases everything under ``number``, however it was written, in the caller's transaction; the files go first.
 
-    ``country``: WAIHU_COUNTRY_CODE. Should the transaction fail, some files may be gone already: erase again.
-    Raises ErasureRefused; OSError.
+    Should the transaction fail, some files may be gone already: erase again. Raises ErasureRefused; OSError.
     """
-    spellings = numbers.spellings(number, country)
-    mine = tasks.c.number.in_(spellings)
+    country = lines.hold_country(connection)
+    if lines.moving(connection):
+        raise ErasureRefused("WAIHU_COUNTRY_CODE has changed and lines are being computed anew; erase in some minutes")
+    line = numbers.line(number, country)
+    mine = tasks.c.line == line
     connection.execute(select(tasks.c.batch_id).where(mine).order_by(tasks.c.batch_id).with_for_update())
-    trace = _trace(connection, spellings, root, zone)
+    trace = _trace(connection, line, country, root, zone)
     _require_quiet(trace)
     stop_tasks(connection, mine & tasks.c.state.in_(sorted(WAITING_TASKS)), now)
     for path in (*trace.wavs, *trace.transcripts):
@@ -142,11 +147,11 @@ def erase(
         connection.execute(delete(phone_events).where(phone_events.c.id.in_(chunk)))
     of_mine = select(tasks.c.batch_id).where(mine)
     connection.execute(delete(webhook_deliveries).where(webhook_deliveries.c.batch_id.in_(of_mine)))
-    connection.execute(_CLEAR_CALLS.where(calls.c.number.in_(spellings)))
+    connection.execute(_CLEAR_CALLS.where(calls.c.line == line))
     connection.execute(_clear_tasks().where(mine))
     if drop_do_not_call:
-        connection.execute(delete(do_not_call).where(do_not_call.c.number.in_(spellings)))
-    mark = audit.of_line(connection, numbers.line(number, country))
+        connection.execute(delete(do_not_call).where(do_not_call.c.line == line))
+    mark = audit.of_line(connection, line)
     found = trace.found if drop_do_not_call else replace(trace.found, do_not_call=0)
     proof = Proof(
         mark, now, found, _after(connection, trace, root, zone), [row.call_id for row in trace.calls if row.call_id]
@@ -167,14 +172,23 @@ def erase(
 
 
 _CLEAR_CALLS = update(calls).values(
-    number="", telephone="", exten="", call_id="", record_file="", wav_file="", extnum=None, dialogue=[], tags=[]
+    number="",
+    line="",
+    telephone="",
+    exten="",
+    call_id="",
+    record_file="",
+    wav_file="",
+    extnum=None,
+    dialogue=[],
+    tags=[],
 )
 
 
 def _clear_tasks() -> Update:
     gone = literal("erased-") + cast(tasks.c.batch_id, String)
     return update(tasks).values(
-        ticket_no=gone, phone="", number="", exten="", username="", ticket_content="", digest=b"\0" * 16
+        ticket_no=gone, phone="", number="", line="", exten="", username="", ticket_content="", digest=b"\0" * 16
     )
 
 
@@ -187,51 +201,64 @@ def _require_quiet(trace: _Trace) -> None:
         raise ErasureRefused(f"task {busy[0]} of this number is being dialled; stop it, and erase once it has ended")
 
 
-def _trace(connection: Connection, spellings: Sequence[str], root: Path, zone: ZoneInfo) -> _Trace:
+def _trace(connection: Connection, line: str, country: str, root: Path, zone: ZoneInfo) -> _Trace:
     found_tasks = connection.execute(
-        select(tasks.c.batch_id, tasks.c.state).where(tasks.c.number.in_(spellings)).order_by(tasks.c.batch_id)
+        select(tasks.c.batch_id, tasks.c.state).where(tasks.c.line == line).order_by(tasks.c.batch_id)
     ).all()
     found_calls = connection.execute(
         select(calls.c.uuid, calls.c.state, calls.c.call_id, calls.c.created_at, calls.c.wav_file)
-        .where(calls.c.number.in_(spellings))
+        .where(calls.c.line == line)
         .order_by(calls.c.uuid)
     ).all()
     deliveries = webhook_deliveries.c
-    mine = select(tasks.c.batch_id).where(tasks.c.number.in_(spellings))
+    mine = select(tasks.c.batch_id).where(tasks.c.line == line)
     return _Trace(
-        spellings,
+        line,
+        country,
         found_tasks,
         found_calls,
-        _events(connection, spellings),
+        _events(connection, line, country),
         list(connection.execute(select(deliveries.id).where(deliveries.batch_id.in_(mine))).scalars()),
         _files(found_calls, root, zone, ".wav"),
         _files(found_calls, root, zone, ".jsonl"),
-        connection.execute(select(func.count()).where(do_not_call.c.number.in_(spellings))).scalar_one(),
+        connection.execute(select(func.count()).where(do_not_call.c.line == line)).scalar_one(),
     )
 
 
-def event_queries(spellings: Sequence[str]) -> list[Select[int]]:
-    """Events of the calls of these numbers, and those that name one of them and belong to no call.
+def event_queries(line: str, country: str) -> list[Select[Any]]:
+    """Events of the calls of this line, and those that may name it and belong to no call: id, body, and whether it is sure.
 
     Each goes by an index, and the last one reads what no call was found for, which is little: the inbox itself may hold
     millions. An event that was matched to a call is that call's, whatever it says.
     """
     events = phone_events.c
-    uuids = select(calls.c.uuid).where(calls.c.number.in_(spellings))
-    theirs = select(calls.c.call_id).where(calls.c.number.in_(spellings), calls.c.call_id != "")
-    # As a string or as a number; a longer number that has this one in it is somebody else's.
-    forms = [form for number in spellings for form in (f'"{number}"', f": {number},", f": {number}}}")]
-    named = or_(*(cast(events.body, String).contains(form, autoescape=True) for form in forms))
-    found = select(events.id)
+    uuids = select(calls.c.uuid).where(calls.c.line == line)
+    theirs = select(calls.c.call_id).where(calls.c.line == line, calls.c.call_id != "")
+    asked = events.request_id.in_(uuids)
+    digits = line.removeprefix(f"+{country}").removeprefix("+")  # every spelling ends in these
+    named = cast(events.body, String).contains(digits, autoescape=True)
     return [
-        found.where(events.call_uuid.in_(uuids)),
-        found.where(events.call_id.in_(theirs)),
-        found.where(events.call_uuid.is_(None), or_(events.request_id.in_(uuids), named)),
+        select(events.id, null().label("body"), true().label("sure")).where(events.call_uuid.in_(uuids)),
+        select(events.id, null().label("body"), true().label("sure")).where(events.call_id.in_(theirs)),
+        select(events.id, events.body, asked.label("sure")).where(events.call_uuid.is_(None), or_(asked, named)),
     ]
 
 
-def _events(connection: Connection, spellings: Sequence[str]) -> list[int]:
-    return sorted({number for query in event_queries(spellings) for number in connection.execute(query).scalars()})
+def _events(connection: Connection, line: str, country: str) -> list[int]:
+    rows = (row for query in event_queries(line, country) for row in connection.execute(query))
+    return sorted({row.id for row in rows if row.sure or line in _lines_in(row.body, country)})
+
+
+def _lines_in(value: Any, country: str) -> Iterable[str]:
+    """The line of everything in an event's body that can be a number, given as a string or as a number."""
+    if isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _lines_in(item, country)
+    elif isinstance(value, str | int):
+        try:
+            yield numbers.line(numbers.parse(str(value)).number, country)
+        except NumberError:
+            pass
 
 
 def _files(rows: Sequence[Row[*tuple[Any, ...]]], root: Path, zone: ZoneInfo, ending: str) -> list[Path]:
@@ -251,7 +278,7 @@ def _files(rows: Sequence[Row[*tuple[Any, ...]]], root: Path, zone: ZoneInfo, en
 
 def _after(connection: Connection, before: _Trace, root: Path, zone: ZoneInfo) -> Found:
     """What a search by number finds now, and which of the files are still there: nothing, but a do-not-call entry."""
-    now = _trace(connection, before.numbers, root, zone)
+    now = _trace(connection, before.line, before.country, root, zone)
     left = [sum(path.exists() for path in paths) for paths in (before.wavs, before.transcripts)]
     found = now.found
     return Found(found.tasks, found.calls, found.events, left[0], left[1], found.webhook_deliveries, found.do_not_call)

@@ -24,7 +24,7 @@ SHORTEST_ABROAD = 7
 
 
 class Dialable(NamedTuple):
-    """``number`` identifies the customer's line; ``exten`` is what the switchboard is asked for, "" if none."""
+    """``number`` is dialled, and says whose line it is (``line``); ``exten`` is what the switchboard is asked for, "" if none."""
 
     number: str
     exten: str
@@ -72,8 +72,8 @@ def line(number: str, country: str) -> str:
     """One spelling for each line, to compare numbers by: ``+8613800138000``, however it was written.
 
     ``number`` is as ``parse`` returns it. A number without a country code belongs to ``country`` (WAIHU_COUNTRY_CODE,
-    digits only). Short and local numbers (10086, 88001234) have no country code, and are left as they are.
-    ``shared.suppression.line_of`` says the same in SQL. What is dialled is the number, never this.
+    digits only). Short and local numbers (10086, 88001234) have no country code, and are left as they are. What is
+    dialled is the number, never this. Lines that are stored, or looked for, come from ``shared.lines``.
     """
     if number.startswith("+"):
         digits, national = number[1:], number[1:].removeprefix(country)
@@ -92,16 +92,6 @@ def line(number: str, country: str) -> str:
     if national.startswith(_TRUNK):
         return number
     return f"+{country}{national}" if len(national) >= SHORTEST_NATIONAL else national
-
-
-def spellings(number: str, country: str) -> list[str]:
-    """Every number that ``line`` takes for the same line as ``number``: for questions that go by an index."""
-    wanted = line(number, country)
-    national = wanted.removeprefix(f"+{country}")
-    forms = {number, wanted, national, _TRUNK + national, f"00{wanted[1:]}"}
-    for code in (country, f"+{country}", f"00{country}"):
-        forms |= {code + national, code + _TRUNK + national}
-    return sorted(form for form in forms if line(form, country) == wanted)
 
 
 def mask(number: str) -> str:

@@ -2,7 +2,7 @@
 
 Writers (design, section 2): ``api`` inserts tasks, phone events and idempotency keys, records the wish to stop, and
 puts a final task back to pending when a person dials it again (``api.redialing``); ``workers`` alone change the state
-of tasks and calls otherwise; ``media`` writes no SQL at all. ``api`` and the command line keep do_not_call, pauses and
+of tasks and calls otherwise, and line_country; ``media`` writes no SQL at all. ``api`` and the command line keep do_not_call, pauses and
 api_keys, insert into audit, and erase (``shared.erasure``). Whoever makes a task
 final, ``workers`` or ``api`` stopping one at once, inserts into webhook_deliveries (``shared.outbox``); ``api`` keeps
 webhook_endpoints and sends a delivery back to the queue on request; ``workers`` alone send them.
@@ -54,7 +54,7 @@ tasks = Table(
     Column("batch_id", Id, primary_key=True, autoincrement=True),
     Column("ticket_no", String(200), nullable=False),
     Column("phone", String(40), nullable=False),  # as it was given, and is shown again
-    Column("number", String(24), nullable=False),  # normalised: the customer's line
+    Column("number", String(24), nullable=False),  # normalised: what is dialled
     Column("exten", String(16), nullable=False, server_default=""),
     Column("username", String(200), nullable=False),
     Column("ticket_type", String(200), nullable=False),
@@ -76,6 +76,7 @@ tasks = Table(
     Column("zone", String(40)),  # the ticket's own time zone: its calling window is read there
     Column("held_by", String(16)),  # the gate that put off its due_at (window, frequency, paused): it can be undone
     Column("unknowns", Integer, nullable=False, server_default="0"),  # attempts of which nothing was heard
+    Column("line", String(24), nullable=False),  # what the number is compared by (shared.lines); "" once erased
     sqlite_autoincrement=True,
 )
 Index("ix_tasks_ticket_no", tasks.c.ticket_no, tasks.c.created_at)
@@ -118,7 +119,7 @@ _HELD = f"held_by IS NOT NULL AND {_one_of('state', WAITING_TASKS)}"
 Index("ix_tasks_held", tasks.c.held_by, tasks.c.ticket_type, postgresql_where=text(_HELD), sqlite_where=text(_HELD))
 """What a gate put off: a pause that ends finds its tasks by their type."""
 Index("ix_tasks_created_at", tasks.c.created_at)
-Index("ix_tasks_number", tasks.c.number)
+Index("ix_tasks_line", tasks.c.line)
 
 calls = Table(
     "calls",
@@ -152,6 +153,8 @@ calls = Table(
     Column("tags", Document),  # outcome tags the agent gave, such as do_not_call
     Column("deadline_at", BigInteger),
     Column("rang_at", BigInteger),  # when the phone system said that it rings
+    Column("line", String(24), nullable=False),  # its task's
+    Column("beside", String(19), nullable=False, server_default=""),  # its uuid, if its line changed while it lived
 )
 Index(
     "uq_calls_live_task",
@@ -163,12 +166,15 @@ Index(
 LIVE_CALL = text(_one_of("state", LIVE_CALLS))
 _LIVE_OUTBOUND = f"call_type = '02' AND {_one_of('state', LIVE_CALLS)}"
 Index(
-    "uq_calls_live_number",
-    calls.c.number,
+    "uq_calls_live_line",
+    calls.c.line,
+    calls.c.beside,
     unique=True,
     postgresql_where=text(_LIVE_OUTBOUND),
     sqlite_where=text(_LIVE_OUTBOUND),
 )
+"""One live call a customer's line. A call that lived when lines were computed anew is let be, whatever else lives on its
+new line; no other can come, for whoever claims sees it by its line."""
 Index("ix_calls_batch_id", calls.c.batch_id)
 Index(
     "uq_calls_call_id",
@@ -192,7 +198,7 @@ Index(
     postgresql_where=text(_LISTED),
     sqlite_where=text(_LISTED),
 )
-Index("ix_calls_number", calls.c.number, calls.c.created_at)
+Index("ix_calls_line", calls.c.line, calls.c.created_at)
 Index("ix_calls_caller", calls.c.caller, calls.c.created_at)
 """Calls a day of a caller number, and how many of its latest were answered."""
 Index(
@@ -282,8 +288,17 @@ do_not_call = Table(
     Column("reason", String(500), nullable=False, server_default=""),
     Column("call_uuid", String(19)),  # the call in which the customer asked
     Column("created_at", BigInteger, nullable=False),
-    Column("line", String(24), nullable=False, unique=True),  # what numbers are compared by (shared.numbers.line)
+    Column("line", String(24), nullable=False, unique=True),  # what numbers are compared by (shared.lines)
 )
+
+line_country = Table(
+    "line_country",
+    metadata,
+    Column("country", String(3), primary_key=True),  # by which lines are computed
+    Column("stage", String(8), nullable=False, server_default=""),  # what is computed anew just now; "": all is done
+    Column("after", String(24), nullable=False, server_default=""),  # the key up to which that is done
+)
+"""One row (``shared.lines``): WAIHU_COUNTRY_CODE, as the lines that are stored know it."""
 
 pauses = Table(
     "pauses",

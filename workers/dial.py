@@ -202,9 +202,7 @@ def _dialing_or_not(connection: Connection, house: House, uuid: str) -> Change |
 
 def _ask_gates(connection: Connection, house: House, held: Held, now: int) -> None:
     """Raises Shut, and the transaction must be rolled back then."""
-    closed = house.gates.refuses(
-        last_look(connection, held, house.gate_config.cap, now, house.settings.country_code), now
-    )
+    closed = house.gates.refuses(last_look(connection, held, house.gate_config.cap, now), now)
     if closed is not None:
         raise Shut(closed)
 

@@ -23,6 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
+from shared import lines
 from shared.breaker import Standing
 from shared.database import is_postgresql
 from shared.doorbell import DIAL, DISPATCH
@@ -64,6 +65,9 @@ def dispatch(house: House) -> None:
     standing = house.breaker.standing()
     if standing in (Standing.OPEN, Standing.TRYING):
         return
+    with house.read() as connection:
+        if lines.moving(connection):
+            return
     paused = release_resumed(house)
     if ALL in paused:
         return
@@ -124,7 +128,7 @@ def _take(house: House, known: Sequence[str | None], limits: Mapping[str, int], 
 
 
 _now, _most = bindparam("now", type_=BigInteger), bindparam("most", type_=Integer)
-_BUSY = exists(select(calls.c.uuid).where(calls.c.number == tasks.c.number, store.LIVE_OUTBOUND).offset(0))
+_BUSY = exists(select(calls.c.uuid).where(calls.c.line == tasks.c.line, store.LIVE_OUTBOUND).offset(0))
 """Asked for each task by the index, with an OFFSET that keeps PostgreSQL from making a join of it: while it has no
 statistics yet, after the first great batch, it would compare every due task with every live call."""
 _IS_DUE = and_(tasks.c.due_at <= _now, ~_BUSY)
@@ -136,7 +140,7 @@ _DUE = select(tasks.c.caller, tasks.c.zone, tasks.c.ticket_type).where(_IS_DUE).
 _CLAIM = store.hold_tasks(
     select(
         *store.task_columns(),
-        *(tasks.c[name] for name in ("number", "phone", "exten", "caller", "expires_at", "zone")),
+        *(tasks.c[name] for name in ("number", "line", "phone", "exten", "caller", "expires_at", "zone")),
         SUPPRESSED,
         PAUSED,
     )
@@ -147,34 +151,33 @@ _CLAIM = store.hold_tasks(
 
 
 def due_tasks(connection: Connection, now: int, most: int) -> Sequence[Row[*tuple[Any, ...]]]:
-    """The first ``most`` tasks whose time has come and whose number has no live call: the number each was called from
+    """The first ``most`` tasks whose time has come and whose line has no live call: the number each was called from
     last, if it was, its own time zone, its type."""
     return connection.execute(_DUE, {"now": now, "most": most}).all()
 
 
 def claim_tasks(connection: Connection, house: House, leases: Sequence[Lease]) -> Claim:
-    """Claims due tasks, at most one a lease and one a number, and writes their calls, all in this transaction."""
+    """Claims due tasks, at most one a lease and one a line, and writes their calls, all in this transaction."""
     now = house.clock.now_ms()
     usable = callers.within_daily(connection, house.settings.callers, leases, house.settings.timezone, now)
-    country = house.settings.country_code
-    rows = connection.execute(_CLAIM, {"now": now, "most": len(usable), "country": country}).all()
+    rows = connection.execute(_CLAIM, {"now": now, "most": len(usable)}).all()
     chosen: dict[str, Row[*tuple[Any, ...]]] = {}
     refused: list[tuple[Task, Closed]] = []
-    candidates = claimed(connection, rows, house.gate_config.cap, now, country)
+    candidates = claimed(connection, rows, house.gate_config.cap, now)
     for row, candidate in zip(rows, candidates, strict=True):
         closed = house.gates.refuses(candidate, now)
         if closed is not None:
             refused.append((store.task_of(row), closed))
         else:
-            chosen.setdefault(row.number, row)
-    settle_refused(connection, refused, now, country)
+            chosen.setdefault(row.line, row)
+    settle_refused(connection, refused, now)
     return Claim(_write_calls(connection, _assign(list(chosen.values()), usable), now), len(refused))
 
 
-def settle_refused(connection: Connection, refused: Sequence[tuple[Task, Closed]], now: int, country: str) -> None:
+def settle_refused(connection: Connection, refused: Sequence[tuple[Task, Closed]], now: int) -> None:
     """What closed gates make of waiting tasks: those for numbers on the do-not-call list all at once."""
     if any(closed.gate == DO_NOT_CALL for _, closed in refused):
-        stop_suppressed(connection, now, country)
+        stop_suppressed(connection, now)
     waits = []
     for task, closed in refused:
         match closed.remedy:
@@ -205,13 +208,13 @@ def _write_calls(
 ) -> list[Lease]:
     """Writes their calls, and makes the tasks follow: queued, no longer due, bound to the number they are called from.
 
-    Returns the leases of those that could be written: a number or a task that got a live call meanwhile is passed over.
-    In the order of numbers, so that two dispatchers that meet on several numbers wait for each other in one direction.
+    Returns the leases of those that could be written: a line or a task that got a live call meanwhile is passed over.
+    In the order of lines, so that two dispatchers that meet on several lines wait for each other in one direction.
     """
     if not assigned:
         return []
     write = _write_at_once if is_postgresql(connection) else _write_in_turn
-    written = write(connection, sorted(assigned, key=lambda pair: str(pair[1].number)), now)
+    written = write(connection, sorted(assigned, key=lambda pair: str(pair[1].line)), now)
     return [lease for lease, _ in assigned if lease.uuid in written]
 
 
@@ -225,7 +228,7 @@ _given = (
     .table_valued("uuid", "batch_id", "caller", with_ordinality="place")
     .render_derived(name="given")
 )
-_OF_TASK = {"batch_id": "batch_id", "number": "number", "telephone": "phone", "exten": "exten"}
+_OF_TASK = {"batch_id": "batch_id", "number": "number", "line": "line", "telephone": "phone", "exten": "exten"}
 """Columns of a call that are its task's, by the name they have there."""
 _made = (
     postgresql.insert(calls)

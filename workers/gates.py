@@ -61,6 +61,8 @@ class Candidate:
     """The number it would be called from rests."""
     unheard: bool = False
     """The last talk with this customer is not written down yet: it may hold the wish not to be called again."""
+    relining: bool = False
+    """Lines are being computed anew (``workers.relining``), so nobody knows yet who is on the list."""
 
 
 HouseGate = Callable[[], Closed | None]
@@ -97,7 +99,7 @@ def open_gates(settings: Settings, config: GateConfig) -> Gates:
     window = Window(config.hours, settings.timezone)
     return Gates(
         of_house=(config_gate(config), standin_gate(settings)),
-        of_task=(stopped, expired, suppressed, paused, window, frequency_gate(config.cap), resting, unheard),
+        of_task=(stopped, expired, relining, suppressed, paused, window, frequency_gate(config.cap), resting, unheard),
         window=window,
     )
 
@@ -122,6 +124,10 @@ def stopped(candidate: Candidate, _now_ms: int) -> Closed | None:
 def expired(candidate: Candidate, now_ms: int) -> Closed | None:
     over = candidate.expires_at is not None and candidate.expires_at <= now_ms
     return Closed("expired", "its expiresAt has passed", Remedy.EXPIRE) if over else None
+
+
+def relining(candidate: Candidate, _now_ms: int) -> Closed | None:
+    return Closed("lines", "customers' lines are being computed anew") if candidate.relining else None
 
 
 def suppressed(candidate: Candidate, _now_ms: int) -> Closed | None:

@@ -118,10 +118,10 @@ def note_what_stopped(connection: Connection, batch_id: int, gate: str) -> None:
         connection.execute(update(tasks).where(tasks.c.batch_id == batch_id).values(held_by=gate))
 
 
-def stop_suppressed(connection: Connection, now: int, country: str) -> int:
+def stop_suppressed(connection: Connection, now: int) -> int:
     """Ends due tasks whose numbers are on the do-not-call list as stopped; returns how many."""
-    due = select(tasks.c.batch_id).where(store.WAITING, tasks.c.due_at <= now, is_suppressed(tasks.c.number))
-    ids = list(connection.execute(store.hold_tasks(due.limit(MOST_STOPPED)), {"country": country}).scalars())
+    due = select(tasks.c.batch_id).where(store.WAITING, tasks.c.due_at <= now, is_suppressed(tasks.c.line))
+    ids = list(connection.execute(store.hold_tasks(due.limit(MOST_STOPPED))).scalars())
     if ids:
         stop_tasks(connection, tasks.c.batch_id.in_(ids), now, DO_NOT_CALL)
         log.info("tasks for numbers on the do-not-call list are stopped", extra={"tasks": len(ids)})

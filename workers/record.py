@@ -177,7 +177,7 @@ def _save(
     if held is None:
         return None, []
     tags = tags_of(parts)
-    unwanted = _suppress(connection, held, house.clock.now_ms(), house.settings.country_code) if _asked(tags) else []
+    unwanted = _suppress(connection, held, house.clock.now_ms()) if _asked(tags) else []
     fact = media_ended(parts, house.clock.now_ms()) or audio_lost(held.call, parts, house.clock.now_ms())
     change = None if fact is None else store.advance(connection, held, fact, house.policies)
     statement = update(calls).where(calls.c.uuid == uuid)
@@ -191,7 +191,7 @@ def _asked(tags: Iterable[dict[str, Any]]) -> bool:
     return any(tag["name"] == DO_NOT_CALL for tag in tags)
 
 
-def _suppress(connection: Connection, held: Held, now: int, country: str) -> list[int]:
+def _suppress(connection: Connection, held: Held, now: int) -> list[int]:
     """Puts the customer on the do-not-call list, once: whoever is taken off it later is not put back by an old record.
 
     The call's own task is left to end as it ends; all others for the number are stopped.
@@ -207,7 +207,6 @@ def _suppress(connection: Connection, held: Held, now: int, country: str) -> lis
         CUSTOMER,
         now,
         reason="asked in a call",
-        country=country,
         call_uuid=held.call.uuid,
         spare=own,
     )

@@ -18,6 +18,7 @@ from api.app import create_app
 from api.house import EXTENSION, House
 from shared.clock import FakeClock
 from shared.database import open_engine, reading, upgrade, writing
+from shared.numbers import CHINA, line
 from shared.schema import calls, tasks
 from shared.settings import Settings, load
 
@@ -140,8 +141,10 @@ def add_task(engine: Engine) -> Callable[..., int]:
             "created_at": NOW,
             "due_at": NOW,
         }
+        row |= changed
+        row.setdefault("line", line(row["number"], CHINA))
         with writing(engine) as connection:
-            result = connection.execute(insert(tasks).values(row | changed).returning(tasks.c.batch_id))
+            result = connection.execute(insert(tasks).values(row).returning(tasks.c.batch_id))
             return int(result.scalar_one())
 
     return add
@@ -164,6 +167,7 @@ def add_call(engine: Engine) -> Callable[..., str]:
             "ended_at": NOW,
             "hangup_cause": "NO_ANSWER:sip:480",
         } | changed
+        row.setdefault("line", line(str(row["number"]), CHINA))
         with writing(engine) as connection:
             connection.execute(insert(calls).values(row))
         return str(row["uuid"])

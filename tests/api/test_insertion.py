@@ -28,11 +28,11 @@ def unescaped(field: str) -> str:
 def test_every_text_survives_copys_format(ticket_no: str, username: str, ticket_type: str, content: str) -> None:
     ticket = Ticket(ticket_no, "0571-88001234", username, ticket_type, content)
     checked = CheckedTicket(ticket, "057188001234", "", digest(ticket))
-    line = copy_data([(7, checked)], 99)
+    line = copy_data([(7, checked)], "86", 99)
     assert line.endswith("\n")
     assert not {"\n", "\r"} & set(line[:-1])
     fields = line[:-1].split("\t")
-    assert [unescaped(field) for field in fields[:14]] == [
+    assert [unescaped(field) for field in fields[:15]] == [
         "7",
         ticket_no,
         "0571-88001234",
@@ -46,9 +46,10 @@ def test_every_text_survives_copys_format(ticket_no: str, username: str, ticket_
         "99",
         "99",
         "99",
+        "+8657188001234",
         "0",
     ]
-    assert fields[14:] == ["\\N", "\\N"]
+    assert fields[15:] == ["\\N", "\\N"]
     assert "\\N" not in fields[:14]
 
 
@@ -67,14 +68,14 @@ def test_no_schedule_makes_up_for_another_tickets_backslashes(
         ticket = Ticket(ticket_no, "13912345678", "n", "t", content)
         schedule = Schedule(expires_at=expires_at, zone=zone) if scheduled else None
         rows.append((index, CheckedTicket(ticket, "13912345678", "", digest(ticket), schedule)))
-    lines = [line.split("\t") for line in copy_data(rows, 99).split("\n")[:-1]]
+    lines = [line.split("\t") for line in copy_data(rows, "86", 99).split("\n")[:-1]]
     assert [(unescaped(line[1]), unescaped(line[7])) for line in lines] == [row[:2] for row in drawn]
 
 
 def test_one_awkward_ticket_does_not_mix_up_the_rows_around_it() -> None:
     tickets = [Ticket(text, "13912345678", "n", "t", "c") for text in ("a", "\\\t\n\r", "b")]
     rows = [(index, CheckedTicket(ticket, "13912345678", "", digest(ticket))) for index, ticket in enumerate(tickets)]
-    lines = copy_data(rows, 99).split("\n")
+    lines = copy_data(rows, "86", 99).split("\n")
     assert [unescaped(line.split("\t")[1]) for line in lines[:-1]] == ["a", "\\\t\n\r", "b"]
 
 

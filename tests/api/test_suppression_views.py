@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
-from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import Engine, select
 
-from shared.database import reading
+from shared.database import reading, writing
 from shared.doorbell import STOP_CALLS
+from shared.lines import change_country
 from shared.schema import audit
 
 PATH = "/api/v1/do-not-call"
@@ -98,8 +97,11 @@ def test_with_and_without_a_country_code_and_separators_it_is_one_number(client:
     assert client.get("/api/v1/do-not-call?number=13800138000").json["total"] == 0
 
 
-def test_the_country_of_numbers_without_a_code_is_a_setting(make_app: Callable[..., Flask]) -> None:
-    client = make_app(country_code="1").test_client()
+def test_the_country_of_numbers_without_a_code_is_the_one_of_the_stored_lines(
+    client: FlaskClient, engine: Engine
+) -> None:
+    with writing(engine) as connection:
+        assert change_country(connection, "1")
     client.post("/api/v1/do-not-call", json={"number": "4155550100"})
     assert client.get("/api/v1/do-not-call?number=%2B14155550100").json["total"] == 1
     assert client.get("/api/v1/do-not-call?number=%2B864155550100").json["total"] == 0

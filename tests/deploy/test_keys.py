@@ -80,7 +80,14 @@ def test_what_is_wrong_is_said_in_one_line(url: str, arguments: tuple[str, ...],
 def test_erase_prints_the_proof(url: str) -> None:
     engine = open_engine(url)
     ticket = {"phone": "13800138000", "number": "13800138000", "username": "张三", "ticket_type": "t", "created_at": 1}
-    ticket |= {"ticket_no": "T", "ticket_content": "c", "digest": b"1", "state": "completed", "state_at": 1}
+    ticket |= {
+        "line": "+8613800138000",
+        "ticket_no": "T",
+        "ticket_content": "c",
+        "digest": b"1",
+        "state": "completed",
+        "state_at": 1,
+    }
     with writing(engine) as connection:
         connection.execute(insert(tasks).values(ticket))
     engine.dispose()

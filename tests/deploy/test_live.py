@@ -23,6 +23,7 @@ def test_phones_that_ring_or_are_talked_in_are_counted(tmp_path: Path) -> None:
                 "state": state,
                 "call_type": "03",
                 "telephone": "",
+                "line": "",
             }
             connection.execute(insert(calls).values(**row, number=f"1380000000{place}", caller="1"))
     engine.dispose()

@@ -12,21 +12,27 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from api import stopping
+from api.insertion import insert_tasks
+from api.tickets import read
 from shared.clock import FakeClock
 from shared.database import open_engine, reading, upgrade
 from shared.doorbell import DIAL
 from shared.lifecycle import FINAL_TASKS
-from shared.schema import calls
+from shared.numbers import CHINA, line
+from shared.schema import calls, tasks
 from tests.postgres import find_binaries, fresh_database, running_server
 from tests.workers.lives import BODIES, pass_time, work
 from tests.workers.twins import CALLER, START_MS, Office, PhoneTwin, cdr, running_redis
+from workers import store
 from workers.dial import dial
 from workers.dispatch import dispatch
 from workers.events import apply_events, stop_calls
@@ -68,7 +74,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
 @pytest.fixture
 def open_office(tmp_path: Path, database_url: str) -> Iterator[OpenOffice]:
     """Worker processes of one house."""
-    clock, phone = FakeClock(START_MS), PhoneTwin()
+    clock, phone = FakeClock(START_MS), WatchfulPhone()
     with running_redis(tmp_path) as redis_url, ExitStack() as stack:
 
         def open_one(**settings: str) -> Office:
@@ -92,6 +98,32 @@ def together(works: Sequence[Callable[[], Any]]) -> None:
     with ThreadPoolExecutor(len(works)) as pool:
         for done in [pool.submit(run, one) for one in works]:
             done.result(WITHIN)
+
+
+@dataclass
+class WatchfulPhone(PhoneTwin):
+    """Notes who is called while another call to the same line goes on."""
+
+    going_on: dict[str, str] = field(default_factory=dict)
+    at_once: list[tuple[str, str]] = field(default_factory=list)
+
+    def line_of(self, number: str) -> str:
+        return line(number, CHINA)
+
+    def startcall(
+        self, caller: str, callee: str, exten: str, request_id: str, *, leaving: Callable[[], None] = lambda: None
+    ) -> str:
+        def left() -> None:
+            leaving()
+            other = self.going_on.setdefault(self.line_of(callee), request_id)
+            if other != request_id:
+                self.at_once.append((other, request_id))
+
+        return super().startcall(caller, callee, exten, request_id, leaving=left)
+
+    def end(self, uuid: str) -> None:
+        """Before anybody is told of it."""
+        self.going_on = {line: other for line, other in self.going_on.items() if other != uuid}
 
 
 class Race:
@@ -176,23 +208,64 @@ def test_stops_raced_against_two_dispatchers_and_their_dials(open_office: OpenOf
     assert office.house.redis.zcard(LEASES_KEY) == 0
 
 
-def test_a_customer_in_several_spellings_is_called_no_more_often_than_the_cap_allows(open_office: OpenOffice) -> None:
-    """Each spelling is a number of its own to the unique index of live calls, and all are dialled at the same moment."""
-    offices = [open_office(frequency_cap="1/1d") for _ in SPELLINGS]
-    customers = [f"138{index:08d}" for index in range(SIZE)]
-    for customer in customers:
-        for spelling in SPELLINGS:
-            offices[0].ticket(spelling + customer)
-    dispatch(offices[0].house)
-    queued = offices[0].calls()
-    assert len(queued) == SIZE * len(SPELLINGS)
-    for customer in customers:
-        mine = [call.uuid for call in queued if call.number.endswith(customer)]
-        together(
-            [lambda one=one, uuid=uuid: dial(one.house, uuid) for one, uuid in zip(offices, mine, strict=True)]  # type: ignore[misc]
-        )
-    rung = Counter(offices[0].call(uuid).number[-len(customers[0]) :] for uuid in offices[0].phone.rings)
-    assert rung == dict.fromkeys(customers, 1)
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("cap", ["", "1/1d"], ids=["no cap", "a cap of one"])
+def test_a_customer_in_several_spellings_has_one_call_at_a_time(open_office: OpenOffice, cap: str) -> None:
+    """Tickets for all spellings come at once; two dispatchers claim at once, and each call is dialled by both workers.
+
+    Without a cap all are called, one after another; with one, whoever was called once waits.
+    """
+    offices = [open_office(frequency_cap=cap) for _ in range(2)]
+    office, phone = offices[0], offices[0].phone
+    customers = [f"138{index:08d}" for index in range(10 if office.house.engine.dialect.name == "sqlite" else SIZE)]
+    together([lambda spelling=spelling: post(office, customers, spelling) for spelling in SPELLINGS])  # type: ignore[misc]
+    for _ in range(LONGEST_LOOKS):
+        together([lambda one=one: dispatch(one.house) for one in offices])  # type: ignore[misc]
+        uuids = [uuid for one in offices for uuid in one.dials()]
+        together([lambda one=one, uuids=uuids: dial_all(one, uuids) for one in offices])  # type: ignore[misc]
+        assert set(live_by_line(office).values()) <= {1}
+        assert phone.at_once == []
+        for uuid in list(phone.rings):
+            if office.call(uuid).ended_at is None:
+                phone.end(uuid)
+                apply_events(office.house, [office.event("cdr", request_id=uuid, pay_load=cdr(None, 2_000))])
+        pass_time(office, LOOK_SECONDS)
+        together([lambda one=one: sweep(one.house) for one in offices])  # type: ignore[misc]
+        if not waiting(office):
+            break
+    assert set(phone.rings.values()) == {1}
+    rung = Counter(phone.line_of(office.call(uuid).number) for uuid in phone.rings)
+    assert rung == {f"+86{customer}": 1 if cap else len(SPELLINGS) for customer in customers}
+    states = Counter(office.task(batch_id).state for batch_id in range(1, len(customers) * len(SPELLINGS) + 1))
+    assert states == {"not_connected": len(rung) * (1 if cap else 3), **({"pending": len(rung) * 2} if cap else {})}
+
+
+def post(office: Office, customers: Sequence[str], spelling: str) -> None:
+    """As createTasks stores them."""
+    tickets = [
+        {"ticketNo": spelling + customer, "phone": spelling + customer, "username": "张三", "ticketType": "回访"}
+        | {"ticketContent": "内容"}
+        for customer in customers
+    ]
+    with office.house.write() as connection:
+        insert_tasks(connection, read(msgspec.json.encode(tickets), len(tickets)), office.now)
+
+
+def dial_all(office: Office, uuids: Sequence[str]) -> None:
+    for uuid in uuids:
+        dial(office.house, uuid)
+
+
+def live_by_line(office: Office) -> Counter[str]:
+    with reading(office.house.engine) as connection:
+        return Counter(connection.execute(select(calls.c.line).where(store.LIVE)).scalars())
+
+
+def waiting(office: Office) -> int:
+    """How many tasks are due."""
+    with reading(office.house.engine) as connection:
+        due = select(func.count()).select_from(tasks).where(tasks.c.due_at <= office.now)
+        return int(connection.execute(due).scalar_one())
 
 
 def end_all(offices: Sequence[Office]) -> None:

@@ -75,10 +75,17 @@ def paper(tmp_path: Path) -> Iterator[Paper]:
     engine = open_engine(url)
     settings = load({"WAIHU_STATE_DIR": str(tmp_path)}, tmp_path)
     made = Paper(engine, settings, tmp_path / "logs", fakeredis.FakeRedis())
-    ticket = {"ticket_no": "T", "username": "张三", "ticket_type": "x", "ticket_content": "y", "digest": b"0" * 16}
+    ticket = {
+        "line": NUMBER,
+        "ticket_no": "T",
+        "username": "张三",
+        "ticket_type": "x",
+        "ticket_content": "y",
+        "digest": b"0" * 16,
+    }
     task = {"batch_id": 1, "phone": NUMBER, "number": NUMBER, "state": "completed", "state_at": NOW, "created_at": NOW}
     call = {"uuid": UUID, "batch_id": 1, "call_type": "02", "state": "ended", "caller": "1", "number": NUMBER}
-    times = {"telephone": NUMBER, "created_at": NOW, "dialing_at": NOW, "closed_at": NOW}
+    times = {"line": NUMBER, "telephone": NUMBER, "created_at": NOW, "dialing_at": NOW, "closed_at": NOW}
     made.write(insert(tasks).values(**ticket, **task), insert(calls).values(**call, **times))
     yield made
     engine.dispose()

@@ -63,7 +63,7 @@ def client(app: Flask) -> FlaskClient:
 
 def call(engine: Engine, batch_id: int, uuid: str, **values: Any) -> None:
     row = {"uuid": uuid, "batch_id": batch_id, "call_type": "02", "state": "ended", "caller": "0571"}
-    row |= {"number": "13800138000", "telephone": "13800138000", "created_at": NOON}
+    row |= {"number": "13800138000", "line": "+8613800138000", "telephone": "13800138000", "created_at": NOON}
     with writing(engine) as connection:
         connection.execute(insert(calls).values(row | values))
 

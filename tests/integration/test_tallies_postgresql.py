@@ -16,12 +16,12 @@ from workers.dispatch import due_tasks
 
 pytestmark = pytest.mark.integration
 
-_TASKS = """INSERT INTO tasks (batch_id, ticket_no, phone, number, username, ticket_type, ticket_content, digest, state, state_at,
+_TASKS = """INSERT INTO tasks (batch_id, ticket_no, phone, number, line, username, ticket_type, ticket_content, digest, state, state_at,
         created_at, due_at)
-    SELECT i, 'T' || i, '1', '138' || i, 'u', 't', 'c', '', CASE WHEN i % 3 = 0 THEN 'completed' ELSE 'pending' END, 1, 1,
+    SELECT i, 'T' || i, '1', '138' || i, '138' || i, 'u', 't', 'c', '', CASE WHEN i % 3 = 0 THEN 'completed' ELSE 'pending' END, 1, 1,
         CASE WHEN i % 3 = 0 THEN NULL ELSE 1 END FROM generate_series(:first, :last) AS i"""
-_CALLS = """INSERT INTO calls (uuid, batch_id, call_type, state, caller, number, telephone, created_at)
-    SELECT 'u' || batch_id, batch_id, '02', CASE WHEN batch_id % 2 = 0 THEN 'answered' ELSE 'ended' END, '1', number, phone, 1
+_CALLS = """INSERT INTO calls (uuid, batch_id, call_type, state, caller, number, line, telephone, created_at)
+    SELECT 'u' || batch_id, batch_id, '02', CASE WHEN batch_id % 2 = 0 THEN 'answered' ELSE 'ended' END, '1', number, line, phone, 1
     FROM tasks WHERE state = 'completed'"""
 
 

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sqlalchemy import Engine, text
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
-from shared import database
+from shared import database, tallies
 from shared.errors import DatabaseUnavailable
 from shared.schema import metadata
+from tests.shared.old_numbers import BEFORE, OTHERS, SPELLINGS, make_old, require_lines, require_same_lines
+from tests.shared.tally_check import wrong_tallies
 
 PROCESSES = 4
 INCREMENTS = 50
@@ -112,7 +117,7 @@ def test_migrated_and_created_databases_are_declared_the_same(url: str, tmp_path
         metadata.create_all(connection)
     engine.dispose()
     assert indexes(url) == indexes(created)
-    assert "uq_calls_live_number" in indexes(url)
+    assert "uq_calls_live_line" in indexes(url)
     for table in metadata.tables:
         assert columns(url, table) == columns(created, table)
 
@@ -213,6 +218,69 @@ def test_entries_of_the_do_not_call_list_become_lines_and_the_older_of_two_spell
         ("+8613800138000", "+8613800138000"),
         ("10086", "10086"),
     ]
+
+
+def test_tasks_and_calls_become_lines_and_live_calls_to_one_customer_are_let_be(url: str) -> None:
+    engine = make_old(url)
+    database.upgrade(url)
+    with database.writing(engine) as connection:
+        require_lines(connection)
+        assert wrong_tallies(connection) == []
+        assert tallies.count_tasks(connection) == len(SPELLINGS) + len(OTHERS)
+        live = connection.execute(text("SELECT count(*) FROM calls WHERE state = 'answered'")).scalar()
+        assert live == len(SPELLINGS)
+        # Ids are counted on, calls still belong to their tasks, and the triggers count.
+        connection.exec_driver_sql("DELETE FROM calls WHERE state = 'ended'")
+        assert wrong_tallies(connection) == []
+        connection.exec_driver_sql("DELETE FROM tasks WHERE state = 'completed'")
+        columns = "ticket_no, phone, number, line, username, ticket_type, ticket_content, digest, state_at, created_at"
+        connection.exec_driver_sql(
+            f"INSERT INTO tasks ({columns}) VALUES ('N', '1', '1', '1', 'u', 't', 'c', 'd', 1, 1)"
+        )
+        newest = connection.exec_driver_sql("SELECT max(batch_id) FROM tasks").scalar()
+        assert newest == len(SPELLINGS) + len(OTHERS) + 1
+    with pytest.raises(IntegrityError), database.writing(engine) as connection:
+        connection.exec_driver_sql("DELETE FROM tasks WHERE state = 'in_call'")
+    engine.dispose()
+
+
+def test_a_database_goes_back_to_spellings_and_forth_again(url: str) -> None:
+    make_old(url).dispose()
+    database.upgrade(url)
+    command.downgrade(database._alembic(url), BEFORE)
+    assert "uq_calls_live_number" in indexes(url)
+    database.upgrade(url)
+    assert "uq_calls_live_line" in indexes(url)
+
+
+@settings(deadline=None)
+@given(
+    made=st.lists(
+        st.one_of(
+            st.just(""),
+            st.from_regex(r"\+?[0-9]{3,20}", fullmatch=True),
+            st.builds(
+                str.__add__,
+                st.sampled_from(["", "0", "86", "+86", "0086", "860", "+860", "00860", "+1", "001"]),
+                st.from_regex(r"[0-9]{3,11}", fullmatch=True),
+            ),
+        ),
+        max_size=20,
+    ),
+    country=st.sampled_from(["86", "1", "852"]),
+)
+def test_the_migration_to_lines_and_python_say_the_same_of_every_number(
+    memory: Engine, made: list[str], country: str
+) -> None:
+    with database.reading(memory) as connection:
+        require_same_lines(connection, made, country)
+
+
+@pytest.fixture(scope="module")
+def memory() -> Iterator[Engine]:
+    made = database.open_engine("sqlite://")
+    yield made
+    made.dispose()
 
 
 def test_what_was_erased_is_not_among_the_bytes_of_a_sqlite_file(tmp_path: Path) -> None:

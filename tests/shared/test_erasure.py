@@ -48,7 +48,15 @@ def fill(engine: Engine, root: Path, number: str, prefix: str) -> None:
     """A customer with a finished and a waiting task, a call, its files and events, and an entry on the list."""
     uuid = f"{prefix}".ljust(19, "0")
     with writing(engine) as connection:
-        ticket = {"phone": number, "number": number, "username": "张三", "ticket_type": "回访", "created_at": NOW}
+        theirs = line(number, "86")
+        ticket = {
+            "phone": number,
+            "number": number,
+            "line": theirs,
+            "username": "张三",
+            "ticket_type": "回访",
+            "created_at": NOW,
+        }
         ticket |= {"ticket_content": f"请致电 {number}", "digest": b"1" * 16, "state_at": NOW}
         ids = [
             connection.execute(
@@ -67,6 +75,7 @@ def fill(engine: Engine, root: Path, number: str, prefix: str) -> None:
                 call_id=f"call-{prefix}",
                 caller="0571",
                 number=number,
+                line=theirs,
                 telephone=number,
                 created_at=NOW,
                 wav_file=f"{recordings.stem(uuid, NOW, ZONE)}.wav",
@@ -79,9 +88,7 @@ def fill(engine: Engine, root: Path, number: str, prefix: str) -> None:
         connection.execute(insert(phone_events).values(event | {"call_uuid": uuid}))
         connection.execute(insert(phone_events).values(event | {"call_id": f"call-{prefix}"}))
         connection.execute(insert(phone_events).values(event | {"body": {"callee": int(number), "x": 1}}))
-        connection.execute(
-            insert(do_not_call).values(number=number, line=line(number, "86"), source="person", created_at=NOW)
-        )
+        connection.execute(insert(do_not_call).values(number=number, line=theirs, source="person", created_at=NOW))
         endpoint = connection.execute(
             insert(webhook_endpoints)
             .values(url="https://x", secret="s", created_at=1)
@@ -107,7 +114,6 @@ def forget(engine: Engine, root: Path, *, drop: bool = False, number: str = THEI
             root,
             ZONE,
             NOW,
-            country="86",
             reason=f"{THEIRS} 来函",
             actor="cli:test",
             drop_do_not_call=drop,
@@ -153,7 +159,7 @@ def test_nothing_of_the_customer_is_left_and_nothing_of_others_is_touched(engine
 
 def search_all(engine: Engine, root: Path, number: str) -> dict[str, int]:
     with reading(engine) as connection:
-        return asdict(search(connection, number, root, ZONE, "86"))
+        return asdict(search(connection, number, root, ZONE))
 
 
 def test_the_do_not_call_entry_stays_by_default_because_it_protects_them(engine: Engine, root: Path) -> None:
@@ -208,7 +214,7 @@ def test_a_customer_is_found_in_every_spelling_of_the_number(engine: Engine, roo
 
 def test_events_are_looked_for_by_indexes_and_never_in_the_whole_inbox(engine: Engine) -> None:
     with reading(engine) as connection:
-        for query in event_queries(["13800138000", "+8613800138000"]):
+        for query in event_queries("+8613800138000", "86"):
             text = query.compile(engine, compile_kwargs={"literal_binds": True}).string
             plan = [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}".replace("%", "%%"))]
             steps = [step for step in plan if "phone_events" in step]

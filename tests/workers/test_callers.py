@@ -33,7 +33,7 @@ def made(office: Office, caller: str, count: int, **values: object) -> None:
     row = {"call_type": "02", "state": "ended", "telephone": "", "hangup_cause": "NO_ANSWER:sip:480"}
     times = {"created_at": START_MS, "closed_at": START_MS}
     uuids = [next(_uuids) for _ in range(count)]
-    rows = [row | times | {"uuid": uuid, "number": uuid, "caller": caller} | values for uuid in uuids]
+    rows = [row | times | {"uuid": uuid, "number": uuid, "line": uuid, "caller": caller} | values for uuid in uuids]
     with writing(office.house.engine) as connection:
         connection.execute(insert(calls), rows)
 

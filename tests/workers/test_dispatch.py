@@ -69,6 +69,7 @@ def test_one_number_has_one_call_at_a_time(office: Office) -> None:
 
 def test_a_number_in_the_hands_of_another_kind_of_call_may_be_dialled(office: Office) -> None:
     row = {"call_type": "01", "state": "answered", "caller": "", "number": "13800138000", "telephone": "13800138000"}
+    row |= {"line": "+8613800138000"}
     with writing(office.house.engine) as connection:
         connection.execute(insert(calls).values(uuid="2" * 19, created_at=office.now, **row))
     batch_id = office.ticket("13800138000")

@@ -181,7 +181,7 @@ def test_an_event_of_a_customer_who_was_erased_brings_nothing_back(office: Offic
     assert office.call(uuid).state == "lost"
     with writing(office.house.engine) as connection:
         where = office.settings.recordings_dir, office.settings.timezone, office.now
-        erase(connection, "13800138000", *where, reason="asked", actor="test", country="86")
+        erase(connection, "13800138000", *where, reason="asked", actor="test")
     late = office.event("cdr", request_id=uuid, call_id="id", pay_load=cdr(None, 6_000, record_file="13800138000.wav"))
     apply_events(office.house, [late])
     assert (office.call(uuid).record_file, office.call(uuid).call_id) == ("", "")

@@ -35,8 +35,8 @@ def tickets(office: Office, count: int, **values: object) -> None:
     times = {"state_at": office.now, "created_at": office.now, "due_at": office.now}
     first = next(_ticket_numbers) * 1_000_000
     rows = [
-        row | times | {"ticket_no": f"M{first + index}", "phone": f"{index:011}", "number": f"{index:011}"} | values
-        for index in range(count)
+        row | times | {"ticket_no": f"M{first + index}", "phone": it, "number": it, "line": line(it, CHINA)} | values
+        for index, it in ((index, f"{index:011}") for index in range(count))
     ]
     with writing(office.house.engine) as connection:
         connection.execute(insert(tasks), rows)

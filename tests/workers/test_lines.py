@@ -1,4 +1,4 @@
-"""A number with and without its country code is one customer: for the do-not-call list, the frequency cap and the last look."""
+"""A number with and without its country code is one customer: for live calls, the do-not-call list, the frequency cap and the last look."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from sqlalchemy import insert
 from shared.database import writing
 from shared.schema import do_not_call
 from tests.workers.test_dial import queued
-from tests.workers.twins import Office
+from tests.workers.twins import Office, cdr
 from workers.dial import dial
 from workers.dispatch import dispatch
+from workers.events import apply_events
 
 NUMBER = "13800138000"
 
@@ -24,7 +25,24 @@ def test_calls_to_every_spelling_of_a_number_count_towards_its_cap(open_office: 
     dial(office.house, first)
     batch_id = office.ticket("13800138000")
     dispatch(office.house)
+    assert (office.task(batch_id).state, office.task(batch_id).held_by) == ("pending", None)  # its line is busy
+    apply_events(office.house, [office.event("cdr", request_id=first, pay_load=cdr(None, 2_000))])
+    dispatch(office.house)
     assert office.task(batch_id).held_by == "frequency"
+
+
+def test_of_several_spellings_one_is_claimed_and_the_others_wait_for_its_end(office: Office) -> None:
+    waiting = {office.ticket(spelling) for spelling in (NUMBER, f"86{NUMBER}", f"+86{NUMBER}")}
+    for ended in range(3):
+        dispatch(office.house)
+        dispatch(office.house)
+        [call] = [call for call in office.calls() if call.state == "queued"]
+        assert len(office.calls()) == ended + 1
+        assert (call.number, call.line) == (office.task(call.batch_id).number, f"+86{NUMBER}")
+        waiting.remove(call.batch_id)
+        dial(office.house, call.uuid)
+        apply_events(office.house, [office.event("cdr", request_id=call.uuid, pay_load=cdr(None, 2_000))])
+    assert waiting == set()
 
 
 @pytest.mark.parametrize("spelling", ["+8613800138000", "8613800138000", "008613800138000"])

@@ -32,6 +32,7 @@ def recorded(office: Office, uuid: str, age_days: float) -> Path:
                 state="ended",
                 caller="1",
                 number=uuid[:11],
+                line=uuid[:11],
                 telephone=uuid[:11],
                 created_at=at,
                 ended_at=at,

@@ -25,6 +25,7 @@ from shared.clock import Clock, FakeClock
 from shared.database import reading, writing
 from shared.doorbell import DIAL
 from shared.errors import Unplaced
+from shared.numbers import line
 from shared.schema import calls, phone_events, tasks
 from shared.settings import Settings, load
 from workers.house import House
@@ -221,6 +222,7 @@ class Office:
             "state_at": now,
             "created_at": now,
             "due_at": now,
+            "line": line(number, self.settings.country_code),
             **values,
         }
         with writing(self.house.engine) as connection:

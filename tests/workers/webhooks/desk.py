@@ -54,6 +54,7 @@ def add_call(office: Office, batch_id: int, number: int = 1, **values: Any) -> s
         "state": "ended",
         "caller": CALLER,
         "number": "13800138000",
+        "line": "+8613800138000",
         "telephone": "13800138000",
         "created_at": office.now,
         "ended_at": office.now,
