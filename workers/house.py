@@ -90,6 +90,8 @@ class House:
         self.breaker = Breaker(self.redis, self.gate_config.breaker, self.policies.default.startcall_timeout_ms, clock)
         self.holds_check_at: int | None = 0
         """When it is to be seen whether other settings put off tasks (``workers.holds``); None: never again."""
+        self.lines_compared = False
+        """Whether the stored lines were seen to be of this process's country (``workers.relining``)."""
         self.ids = CallIds(settings.timezone)
         self.waiting = Waiting(self.redis)
         self.dials = Bulkhead(max(1, concurrency // 2), self.waiting)

@@ -38,6 +38,7 @@ from workers.holds import release_if_settings_changed
 from workers.house import DATABASE_AWAY, House
 from workers.inbox import QUIET_MS, lost_events
 from workers.leases import renew_room
+from workers.relining import compute_lines
 from workers.retention import retain
 from workers.room import RoomShut
 from workers.rounds import each
@@ -70,6 +71,7 @@ def sweep(house: House) -> None:
     """One round of everything. Raises one of DATABASE_AWAY if it must; another failed step does not stop the others."""
     steps: Sequence[Callable[[House], None]] = (
         renew_room,
+        compute_lines,
         release_if_settings_changed,
         lost_events,
         deadlines,
