@@ -48,6 +48,7 @@ from api.insertion import insert_tasks
 from api.tickets import read
 from deploy.embedded import redis_command, redis_server
 from shared.database import open_engine, upgrade, writing
+from shared.numbers import CHINA, line
 from shared.schema import phone_events, tasks
 from tests.postgres import find_binaries, fresh_database, running_server
 
@@ -107,12 +108,12 @@ def batch_body() -> bytes:
 # --- tickets ---------------------------------------------------------------------------------------------------------
 
 _decode = msgspec.json.Decoder(list[Wire]).decode
-_COPY = """COPY tasks (ticket_no, phone, number, username, ticket_type, ticket_content, digest, state, state_at,
+_COPY = """COPY tasks (ticket_no, phone, number, line, username, ticket_type, ticket_content, digest, state, state_at,
     created_at, due_at) FROM STDIN"""
 _RECORDSET = text(
-    "INSERT INTO tasks (ticket_no, phone, number, exten, username, ticket_type, ticket_content, digest, state, state_at,"
-    " created_at, due_at) SELECT no, phone, number, exten, name, type, content, decode(digest, 'hex'), 'pending', :now,"
-    " :now, :now FROM json_to_recordset(CAST(:rows AS json)) AS r(no text, phone text, number text, exten text,"
+    "INSERT INTO tasks (ticket_no, phone, number, line, exten, username, ticket_type, ticket_content, digest, state, state_at,"
+    " created_at, due_at) SELECT no, phone, number, line, exten, name, type, content, decode(digest, 'hex'), 'pending', :now,"
+    " :now, :now FROM json_to_recordset(CAST(:rows AS json)) AS r(no text, phone text, number text, line text, exten text,"
     " name text, type text, content text, digest text) RETURNING batch_id, ticket_no"
 )
 
@@ -121,7 +122,7 @@ def bare_copy(engine: Engine) -> None:
     """The floor: decode, write each row once, COPY, commit; nothing checked, nothing looked up, no ids known."""
     times = f"{NOW}\t{NOW}\t{NOW}\n"
     lines = [
-        f"{t.ticketNo}\t{t.phone}\t{t.phone}\t{t.username}\t{t.ticketType}\t{t.ticketContent}\t\\\\x{'00' * 16}\tpending\t{times}"
+        f"{t.ticketNo}\t{t.phone}\t{t.phone}\t+86{t.phone}\t{t.username}\t{t.ticketType}\t{t.ticketContent}\t\\\\x{'00' * 16}\tpending\t{times}"
         for t in _decode(batch_body_of_thread())
     ]
     with writing(engine) as connection, contextlib.closing(connection.connection.cursor()) as cursor:
@@ -142,6 +143,7 @@ def recordset(engine: Engine) -> None:
             "no": item.ticket.ticket_no,
             "phone": item.ticket.phone,
             "number": item.number,
+            "line": line(item.number, CHINA),
             "exten": item.exten,
             "name": item.ticket.username,
             "type": item.ticket.ticket_type,
@@ -161,6 +163,7 @@ def many_values(engine: Engine) -> None:
             "ticket_no": item.ticket.ticket_no,
             "phone": item.ticket.phone,
             "number": item.number,
+            "line": line(item.number, CHINA),
             "exten": item.exten,
             "username": item.ticket.username,
             "ticket_type": item.ticket.ticket_type,

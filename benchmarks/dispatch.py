@@ -54,15 +54,15 @@ AIM = 0.6
 
 _LIVE = "state IN ('answered', 'dialing', 'queued', 'ringing', 'unknown')"
 _DUE = f"""state IN ('pending', 'retry_wait') AND due_at <= %s
-    AND NOT EXISTS (SELECT 1 FROM calls WHERE calls.number = tasks.number AND call_type = '02' AND calls.{_LIVE})
+    AND NOT EXISTS (SELECT 1 FROM calls WHERE calls.line = tasks.line AND call_type = '02' AND calls.{_LIVE})
     AND NOT EXISTS (SELECT 1 FROM pauses WHERE pauses.ticket_type IN ('', tasks.ticket_type))
     ORDER BY priority DESC, due_at, batch_id LIMIT {CLAIM}"""
 _LOOK = f"SELECT caller, zone FROM tasks WHERE {_DUE}"
 _CLAIM = f"""SELECT batch_id, state, stop_requested_at, connected, due_at, final_at, attempts, no_answers, refusals,
-    number, phone, exten, caller, expires_at, zone, EXISTS (SELECT 1 FROM do_not_call WHERE do_not_call.number = tasks.number)
+    number, phone, exten, line, caller, expires_at, zone, EXISTS (SELECT 1 FROM do_not_call WHERE do_not_call.line = tasks.line)
     FROM tasks WHERE {_DUE} FOR UPDATE OF tasks SKIP LOCKED"""
-_ROW = "(%s, %s, '02', 'queued', %s, %s, %s, %s, %s, %s)"
-_INSERT = """INSERT INTO calls (uuid, batch_id, call_type, state, caller, number, telephone, exten, created_at, deadline_at)
+_ROW = "(%s, %s, '02', 'queued', %s, %s, %s, %s, %s, %s, %s)"
+_INSERT = """INSERT INTO calls (uuid, batch_id, call_type, state, caller, number, telephone, exten, line, created_at, deadline_at)
     VALUES {} ON CONFLICT DO NOTHING RETURNING uuid"""
 _QUEUE = """UPDATE tasks SET state = 'queued', state_at = %s, due_at = NULL, held_by = NULL, caller = %s
     WHERE batch_id = ANY(%s)"""
@@ -80,7 +80,7 @@ def by_hand(connection: Any, *, look: bool, client: redis.Redis | None = None) -
             cursor.execute(_CLAIM, (NOW,))
             rows = cursor.fetchall()
             if rows:
-                values = [(f"{next(numbers):019d}", row[0], CALLER, row[9], row[10], row[11], NOW, NOW) for row in rows]
+                values = [(f"{next(numbers):019d}", row[0], CALLER, *row[9:13], NOW, NOW) for row in rows]
                 cursor.execute(
                     _INSERT.format(", ".join([_ROW] * len(rows))), list(itertools.chain.from_iterable(values))
                 )

@@ -130,6 +130,7 @@ class House:
                 "ticket_no": f"T{next(_tickets)}",
                 "phone": f"{prefix}{index:08d}",
                 "number": f"{prefix}{index:08d}",
+                "line": f"+86{prefix}{index:08d}",
                 "username": "张三",
                 "ticket_type": "回访",
                 "ticket_content": "尊敬的张三先生，提醒您参加我们本周末的线下优惠活动。",

@@ -123,11 +123,11 @@ def _listens(port: int) -> bool:
 
 _LIVE = "state IN ('answered', 'dialing', 'queued', 'ringing', 'unknown')"
 _CLAIM = f"""SELECT batch_id, state, stop_requested_at, connected, due_at, final_at, attempts, no_answers, refusals,
-    number, phone, exten, caller, expires_at FROM tasks WHERE state IN ('pending', 'retry_wait') AND due_at <= {{0}}
-    AND NOT EXISTS (SELECT 1 FROM calls WHERE calls.number = tasks.number AND call_type = '02' AND calls.{_LIVE})
+    number, phone, exten, caller, expires_at, line FROM tasks WHERE state IN ('pending', 'retry_wait') AND due_at <= {{0}}
+    AND NOT EXISTS (SELECT 1 FROM calls WHERE calls.line = tasks.line AND call_type = '02' AND calls.{_LIVE})
     ORDER BY priority DESC, due_at, batch_id LIMIT {CLAIM}"""
-_INSERT = """INSERT INTO calls (uuid, batch_id, call_type, state, caller, number, telephone, exten, created_at, deadline_at)
-    VALUES ({0}, {0}, '02', 'queued', {0}, {0}, {0}, {0}, {0}, {0}) ON CONFLICT DO NOTHING"""
+_INSERT = """INSERT INTO calls (uuid, batch_id, call_type, state, caller, number, telephone, exten, line, created_at, deadline_at)
+    VALUES ({0}, {0}, '02', 'queued', {0}, {0}, {0}, {0}, {0}, {0}, {0}) ON CONFLICT DO NOTHING"""
 _QUEUE = "UPDATE tasks SET state = 'queued', state_at = {0}, due_at = NULL, caller = {0} WHERE batch_id IN ({1})"
 _READ = """SELECT calls.*, tasks.* FROM calls JOIN tasks ON calls.batch_id = tasks.batch_id WHERE calls.uuid = {0}"""
 _DIALING = """UPDATE calls SET state = 'dialing', dialing_at = {0}, deadline_at = {0}
@@ -194,7 +194,10 @@ class Bare:
             rows = cursor.fetchall()
             if rows:
                 made = [(f"{next(_numbers):019d}", row[0], row[9]) for row in rows]
-                values = [(uuid, batch_id, CALLER, number, number, "", FAR, FAR) for uuid, batch_id, number in made]
+                values = [
+                    (uuid, batch_id, CALLER, number, number, "", row[14], FAR, FAR)
+                    for (uuid, batch_id, number), row in zip(made, rows, strict=True)
+                ]
                 self._insert(cursor, values)
                 batch_ids = [batch_id for _, batch_id, _ in made]
                 cursor.execute(self._sql(_QUEUE, len(rows)), (FAR, CALLER, *batch_ids))
@@ -205,7 +208,7 @@ class Bare:
         if not self._postgresql:
             cursor.executemany(self._sql(_INSERT), values)
             return
-        one = "(%s, %s, '02', 'queued', %s, %s, %s, %s, %s, %s)"
+        one = "(%s, %s, '02', 'queued', %s, %s, %s, %s, %s, %s, %s)"
         head = _INSERT.partition("VALUES")[0]
         flat = [value for row in values for value in row]
         cursor.execute(f"{head} VALUES {', '.join([one] * len(values))} ON CONFLICT DO NOTHING", flat)
@@ -303,6 +306,7 @@ def fill(engine: Engine, count: int, at: int) -> None:
                 "ticket_no": f"T{next(_numbers)}",
                 "phone": f"138{index:08d}",
                 "number": f"138{index:08d}",
+                "line": f"+86138{index:08d}",
                 "username": "张三",
                 "ticket_type": "回访",
                 "ticket_content": "尊敬的张三先生，提醒您参加我们本周末的线下优惠活动。",
