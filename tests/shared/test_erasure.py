@@ -230,3 +230,15 @@ def test_an_event_that_names_the_number_and_is_another_call_s_stays_with_that_ca
         connection.execute(insert(phone_events).values(event | {"call_uuid": "9" * 19}))
         connection.execute(insert(phone_events).values(event | {"request_id": "25".ljust(19, "0")}))
     assert search_all(engine, root, THEIRS)["events"] == theirs + 1
+
+
+def test_an_event_of_no_call_is_the_customer_s_if_it_names_the_line_in_any_spelling(engine: Engine, root: Path) -> None:
+    theirs = [{"pay_load": [{"callee": f"+86{THEIRS}"}]}, {"callee": int(f"86{THEIRS}")}, {"callee": f"{THEIRS}-12"}]
+    others = [{"callee": f"9{THEIRS}"}, {"callee": f"{THEIRS}9"}, {"note": f"about {THEIRS}"}, {"callee": OTHERS}]
+    with writing(engine) as connection:
+        for body in (*theirs, *others):
+            connection.execute(insert(phone_events).values(received_at=NOW, event_name="cdr", body=body))
+    assert search_all(engine, root, f"0086{THEIRS}")["events"] == len(theirs)
+    assert forget(engine, root).remaining.total == 0
+    with reading(engine) as connection:
+        assert list(connection.execute(select(phone_events.c.body)).scalars()) == others
