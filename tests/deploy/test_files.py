@@ -11,9 +11,10 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from deploy import procfile
+from deploy import gunicorn_config, procfile
 from deploy.cli import main
-from shared.settings import PREFIX, names
+from shared.settings import PREFIX, load, names
+from shared.values import duration
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 SETTINGS = {PREFIX + name.upper() for name in names()}
@@ -29,6 +30,14 @@ def test_the_containers_run_every_line_of_the_procfile() -> None:
     run = [service["command"][1] for service in services.values() if service.get("command", [""])[0] == "run"]
     assert sorted(run) == sorted(procfile.read())
     assert services["schema"]["command"] == ["db", "upgrade"]
+
+
+def test_containers_may_take_as_long_as_they_need_to_leave() -> None:
+    """Docker's ten seconds are as long as one startcall may take."""
+    services, settings = compose()["services"], load({}, DEPLOY)
+    assert duration(services["worker"]["stop_grace_period"]) > settings.phone_timeout
+    assert duration(services["web"]["stop_grace_period"]) > gunicorn_config.graceful_timeout
+    assert duration(services["media"]["stop_grace_period"]) > settings.drain_timeout
 
 
 @pytest.mark.parametrize("path", ["container/compose.yaml", "container/Dockerfile", "systemd/waihu@.service"])
