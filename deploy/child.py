@@ -103,17 +103,21 @@ class Child:
         pause = 0.0
         while not self._stopping.is_set():
             began = loop.time()
-            status = await self._run()
+            try:
+                fate = f"ended ({_fate(await self._run())})"
+            except OSError as error:  # no memory, process or file descriptor is left for it just now
+                fate = f"could not start ({error.strerror})"
             if self._stopping.is_set():
                 return
             self.deaths += 1
             pause = next_pause(pause, loop.time() - began)
-            self._output.note(f"{self.name} ended ({_fate(status)}); it starts again in {pause:g} s")
+            self._output.note(f"{self.name} {fate}; it starts again in {pause:g} s")
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), pause)
 
     async def _run(self) -> int:
-        """One life of the process; returns how it ended once its whole group is gone."""
+        """One life of the process; returns how it ended once its whole group is gone. Raises OSError if it has none."""
+        self._process = None
         self._process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-I", "-S", str(_LAUNCH), str(os.getpid()), str(self._nice), self._command),
             stdin=asyncio.subprocess.DEVNULL,

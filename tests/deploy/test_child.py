@@ -101,6 +101,25 @@ def test_a_process_that_dies_is_started_again_and_counted(tmp_path: Path, monkey
     asyncio.run(scenario())
 
 
+def test_a_process_that_cannot_be_started_just_now_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(child, "FIRST_PAUSE", 0.01)
+
+    async def scenario() -> None:
+        output = Remembered()
+        away = tmp_path / "away"
+        it = make(python("import time; print('born'); time.sleep(600)"), output, away)
+        it.start()
+        await output.heard("it could not start (No such file or directory); it starts again", times=2)
+        away.mkdir()
+        await output.heard("born")
+        await it.stop(10)
+        assert it.pid is None
+
+    asyncio.run(scenario())
+
+
 @pytest.mark.parametrize("nice", [0, 3])
 def test_its_niceness_is_as_asked(tmp_path: Path, nice: int) -> None:
     async def scenario() -> None:
