@@ -127,7 +127,7 @@ class _Waiting:
         self._socket = socket
         self._clock = clock
         self._call_id = ""
-        self._frames: deque[bytes] = deque()
+        self._frames: deque[tuple[float, bytes]] = deque()
         self._size = 0
         self._known: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         socket.receiver = self._received
@@ -151,16 +151,15 @@ class _Waiting:
         raise TimeoutError
 
     def hand_over(self, leg: PhoneLeg) -> None:
-        """The leg hears what came meanwhile."""
-        receiver = self._socket.receiver
-        if receiver is not None:
-            for message in self._frames:
-                receiver(message)
+        """The leg hears what came meanwhile, as of when it came: all at once it would reach into the future."""
+        for at, message in self._frames:
+            if self._socket.receiver is not None:
+                leg.hear(message, at)
         self._frames.clear()
 
     def _received(self, message: bytes | bytearray | memoryview) -> None:
         if self._known.done():
-            self._keep(message)
+            self._keep(message, self._clock())
             return
         try:
             frame = decode_audio(message)  # type: ignore[arg-type]
@@ -174,14 +173,14 @@ class _Waiting:
             self.bad.bad("no_call_id")
             return
         self.heard_at = self._clock()
-        self._keep(message)
+        self._keep(message, self.heard_at)
         self._know(frame.call_id)
 
-    def _keep(self, message: bytes | bytearray | memoryview) -> None:
-        self._frames.append(bytes(message))
+    def _keep(self, message: bytes | bytearray | memoryview, at: float) -> None:
+        self._frames.append((at, bytes(message)))
         self._size += len(message)
         while len(self._frames) > MAX_WAITING_FRAMES or self._size > MAX_WAITING_BYTES:
-            self._size -= len(self._frames.popleft())
+            self._size -= len(self._frames.popleft()[1])
 
     def _know(self, call_id: str) -> None:
         self._call_id = call_id

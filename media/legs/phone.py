@@ -161,7 +161,10 @@ class PhoneLeg:
     # --- audio in ---
 
     def _received(self, message: bytes | bytearray | memoryview) -> None:
-        """The hot path: one message of the socket, straight to the ears."""
+        self.hear(message, self._clock())
+
+    def hear(self, message: bytes | bytearray | memoryview, at: float) -> None:
+        """The hot path: one message of the socket, which came ``at`` that moment, straight to the ears."""
         host, bad = self._host, self._bad
         if host is None or bad is None:
             return
@@ -170,7 +173,7 @@ class PhoneLeg:
             if frame.call_id != self.call_id:
                 self._refuse("other_call", 1008)
                 return
-            host.audio(frame.data, self._clock())
+            host.audio(frame.data, at)
         except WireError:
             self._refuse("not_audio", 1007)
         except AudioError as error:

@@ -124,11 +124,10 @@ class Listening:
         """The voice detector is certain that the caller speaks."""
         if self._options.vad is None:
             return
-        at = self.ears.timeline(sample)
-        self._spoke_at = self._moments.moment_at(at)
+        self._spoke_at = self._moments.moment_heard(self.ears.timeline(sample))
         self._waiting_for_text = True
         self._silence.cancel()
-        self._emit(events.Speaking, start_time=self._moments.ms_at(at))
+        self._emit(events.Speaking, start_time=self._moments.ms_of(self._spoke_at))
         self.words.speech_started(self._spoke_at)
         self._host.input_came()
         self._host.caller_speaks()
@@ -139,7 +138,7 @@ class Listening:
         if self._options.vad is None:
             return
         at = self.ears.timeline(sample) - self._quiet_before(sample)
-        self._silent_since = max(self._spoke_at, self._moments.moment_at(at))
+        self._silent_since = max(self._spoke_at, self._moments.moment_heard(at))
         start = self._moments.ms_of(self._silent_since)
         self._emit(events.Silence, start_time=start, duration=max(0, self._moments.now_ms() - start))
         self.words.speech_ended(self._silent_since)
@@ -151,7 +150,7 @@ class Listening:
 
     def dtmf(self, digit: str, sample: int) -> None:
         """A key was pressed: what the caller did, in a conversation, is what the caller said."""
-        at = self._moments.moment_at(self.ears.timeline(sample))
+        at = self._moments.moment_heard(self.ears.timeline(sample))
         self._write_turn(PRESSED.format(digit=digit), at, at)
         self._emit(events.Dtmf, digit=digit)
         self._host.input_came()

@@ -33,9 +33,13 @@ class Moments:
         """Milliseconds since 1970 of a timeline ``sample``."""
         return self.epoch_ms + sample * 1000 // RATE
 
-    def moment_at(self, sample: int) -> float:
-        """The monotonic time of a timeline ``sample``."""
-        return self.epoch + sample / RATE
+    def moment_heard(self, sample: int) -> float:
+        """The monotonic time of a timeline ``sample`` that has been heard.
+
+        Now at the latest: where the first audio waited in front of a busy loop, what follows it reaches ahead of the
+        clock until the timeline is put right, and what a customer says would stand behind our answer to it.
+        """
+        return min(self.epoch + sample / RATE, self.clock.monotonic())
 
 
 def iso(ms: int) -> str:

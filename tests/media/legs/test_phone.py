@@ -228,6 +228,25 @@ def test_audio_that_comes_while_the_call_is_looked_up_is_heard(tmp_path: Path) -
     in_office(scenario, tmp_path)
 
 
+def test_audio_that_comes_while_the_call_is_looked_up_lies_where_it_was_spoken(tmp_path: Path) -> None:
+    async def scenario(here: Office) -> None:
+        here.know(1)
+        here.briefings.gate = asyncio.Event()
+        async with here.dial() as socket:
+            for _ in range(10):
+                await socket.send(frame(1))
+            await here.until(lambda: here.briefings.asked)
+            asked_at = here.clock.monotonic()
+            await here.until(lambda: here.clock.monotonic() > asked_at + 0.3)  # longer than the audio that waits
+            here.briefings.gate.set()
+            await here.until(lambda: uuid_of(1) in here.exchange.sessions)
+            session = here.session(1)
+            await here.until(lambda: session.listening.ears.ring.written == 10 * 160)
+            assert session.listening.ears.timeline(10 * 160) <= 0.25 * 8000
+
+    in_office(scenario, tmp_path)
+
+
 def test_what_waits_while_a_call_is_looked_up_is_bounded(tmp_path: Path) -> None:
     async def scenario(here: Office) -> None:
         here.know(1)

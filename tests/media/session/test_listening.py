@@ -6,6 +6,7 @@ from media.driver import SessionOptions
 from media.protocol import events
 from media.protocol.commands import Mute, Tts
 from media.protocol.options import SynthesisOption
+from shared import recordings
 from tests.media.twins import Scene, with_options
 
 
@@ -32,6 +33,20 @@ def test_silence_begins_where_the_sound_ended_not_where_the_detector_noticed() -
     scene.session.listening.speech_ended(30 * 160)
     scene.drain()
     assert abs(scene.of(events.Silence)[0].start_time - scene.session.moments.epoch_ms - 500) <= 25
+
+
+def test_what_was_heard_was_said_by_now_also_where_the_audio_reaches_ahead_of_the_clock() -> None:
+    scene = Scene()
+    for _ in range(50):  # a second of audio at once, in front of which the first frame waited
+        scene.session.audio(b"\x00\x20" * 160, scene.clock.monotonic())
+    scene.session.listening.dtmf("1", 7900)
+    scene.session.say("好的。")
+    scene.run(2.0)
+    scene.session.listening.speech_started(8000 * 60)
+    scene.drain()
+    assert scene.of(events.Speaking)[0].start_time <= scene.of(events.Speaking)[0].timestamp
+    turns = [line for line in scene.recording.lines if isinstance(line, recordings.Turn) and not line.so_far]
+    assert [turn.role for turn in sorted(turns, key=lambda turn: turn.start)] == ["user", "assistant"]
 
 
 def test_the_end_of_a_turn_carries_all_that_was_said() -> None:
