@@ -30,8 +30,8 @@ from api.pages import pages
 from api.rate import RateLimiter
 from api.routes import register
 from shared.bus import open_redis
-from shared.clock import Clock, SystemClock
-from shared.database import open_engine
+from shared.clock import Clock
+from shared.database import house_clock, open_engine
 from shared.doorbell import Doorbell
 from shared.settings import Settings, load
 
@@ -53,7 +53,7 @@ def create_app(
     """
     settings = settings or load()
     engine = engine or open_engine(settings.database_url)
-    clock = clock or SystemClock()
+    clock = clock or house_clock(engine)
     app = Flask("api", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     app.url_map.converters[suppression_views.NUMBER] = suppression_views.ListedNumber

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import time
 
 import click
 
 from deploy.databases import existing, place
 from shared import numbers
 from shared.audit import command_line_actor
-from shared.database import settle, writing
+from shared.database import house_clock, settle, writing
 from shared.erasure import erase as erase_number
 from shared.settings import load
 
@@ -31,13 +30,14 @@ def erase(number: str, reason: str, drop_do_not_call: bool, yes: bool) -> None:
         where = place(settings.database_url)
         if not yes:
             click.confirm(f"Erase everything of {numbers.mask(normalised)} in {where}?", abort=True, err=True)
+        now = house_clock(engine).now_ms()
         with writing(engine) as connection:
             proof = erase_number(
                 connection,
                 normalised,
                 settings.recordings_dir,
                 settings.timezone,
-                time.time_ns() // 1_000_000,
+                now,
                 reason=reason,
                 actor=command_line_actor(),
                 drop_do_not_call=drop_do_not_call,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import click
@@ -12,7 +11,7 @@ from deploy import views
 from deploy.databases import existing
 from shared import api_keys
 from shared.audit import command_line_actor
-from shared.database import reading, writing
+from shared.database import house_clock, reading, writing
 from shared.moments import printed
 from shared.settings import load
 
@@ -31,8 +30,10 @@ def keys() -> None:
 def add(name: str, scopes: str, rate: int | None) -> None:
     """Make a key and print it: this once."""
     wanted = [scope.strip() for scope in scopes.split(",") if scope.strip()]
-    with existing(load()) as engine, writing(engine) as connection:
-        key = api_keys.add(connection, name, wanted, _now(), rate=rate, actor=command_line_actor())
+    with existing(load()) as engine:
+        now = house_clock(engine).now_ms()
+        with writing(engine) as connection:
+            key = api_keys.add(connection, name, wanted, now, rate=rate, actor=command_line_actor())
     click.echo(key)
     click.echo("Keep it: it is not stored and cannot be shown again.", err=True)
 
@@ -51,8 +52,10 @@ def list_keys() -> None:
 @click.argument("key_id", metavar="ID")
 def revoke(key_id: str) -> None:
     """End a key; every process knows within two seconds."""
-    with existing(load()) as engine, writing(engine) as connection:
-        api_keys.revoke(connection, key_id, _now(), actor=command_line_actor())
+    with existing(load()) as engine:
+        now = house_clock(engine).now_ms()
+        with writing(engine) as connection:
+            api_keys.revoke(connection, key_id, now, actor=command_line_actor())
     click.echo(f"{key_id} is revoked")
 
 
@@ -60,7 +63,3 @@ def _shown(key: api_keys.ApiKey, zone: Any) -> tuple[str, ...]:
     scopes = ",".join(scope for scope in api_keys.SCOPES if scope in key.scopes)
     rate = "" if key.rate is None else str(key.rate)
     return key.id, key.name, scopes, rate, printed(key.created_at, zone), printed(key.revoked_at, zone)
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000

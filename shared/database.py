@@ -7,18 +7,22 @@ SQLite's deferred transactions fail with "locked" when two writers upgrade at on
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psycopg2
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError, DisconnectionError, OperationalError
 
+from shared.clock import Clock, HouseClock, SystemClock
 from shared.errors import DatabaseUnavailable
 
 BUSY_TIMEOUT_MS = 15_000
@@ -32,6 +36,9 @@ STATEMENT_TIMEOUT_MS = 30_000
 """No statement of ours is meant to take longer; one that does must not hold locks for ever."""
 IDLE_TIMEOUT_MS = 60_000
 """A process that stands still in the middle of a transaction (SIGSTOP, a machine that is moved) holds its locks no longer."""
+_TIME = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::double precision"
+_TIME_RESOLUTION_MS = 0.001
+_NEW = "waihu_new"
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
@@ -82,6 +89,58 @@ def _open_sqlite(url: str) -> Engine:
         connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
     return engine
+
+
+def house_clock(engine: Engine, monotonic: Callable[[], float] = time.monotonic) -> Clock:
+    """The one clock of all processes that share this database: PostgreSQL's own, or this machine's beside a SQLite file.
+
+    PostgreSQL is asked when a connection is lent that is new, or once in CALIBRATE_SECONDS, and by the first who wants to
+    know; who asks when it cannot be reached, and never could, is told what SQLAlchemy raises then. Once for each engine,
+    and before a connection of it is lent: one that has but one would wait for itself.
+    """
+    if engine.dialect.name != "postgresql":
+        return SystemClock()
+    first = threading.Lock()
+
+    def ask() -> None:
+        with first:
+            if not clock.calibrated:
+                with engine.connect() as connection:
+                    sent = monotonic()
+                    told = connection.exec_driver_sql(_TIME).scalar_one()
+                    clock.take(told, sent, monotonic(), _TIME_RESOLUTION_MS)
+
+    clock = HouseClock(ask, monotonic=monotonic)
+
+    @event.listens_for(engine, "connect")
+    def note_new(_connection: Any, record: Any) -> None:
+        record.info[_NEW] = True  # it may be another server: the other one was left
+
+    @event.listens_for(engine, "checkout")
+    def calibrate(connection: Any, record: Any, _proxy: Any) -> None:
+        if not record.info.pop(_NEW, False) and not clock.due:
+            return
+        try:
+            _ask_time(connection, clock, monotonic)
+        except psycopg2.Error as error:
+            if connection.closed:  # better found here: the pool lends another
+                raise DisconnectionError from error
+            # Until the next time the clock goes on as it is: whoever wants to know something else may get an answer.
+
+    return clock
+
+
+def _ask_time(connection: Any, clock: HouseClock, monotonic: Callable[[], float]) -> None:
+    """Asks on a connection that nobody uses, in no transaction. Raises psycopg2.Error."""
+    connection.autocommit = True
+    try:
+        with connection.cursor() as cursor:
+            sent = monotonic()
+            cursor.execute(_TIME)
+            told = cursor.fetchone()[0]
+            clock.take(told, sent, monotonic(), _TIME_RESOLUTION_MS)
+    finally:
+        connection.autocommit = False
 
 
 @contextmanager

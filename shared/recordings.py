@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import secrets
+import tempfile
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -87,6 +88,14 @@ def filesystem_id(root: Path) -> str:
         finally:
             draft.unlink()
     return marker.read_text(encoding="ascii")
+
+
+def time_ms(root: Path) -> int:
+    """What time it is where the recordings lie, in milliseconds: by it files are dated, and by no other can be told how
+    long ago one grew. Raises OSError."""
+    with tempfile.TemporaryFile(dir=root) as probe:
+        os.utime(probe.fileno())
+        return os.fstat(probe.fileno()).st_mtime_ns // 1_000_000
 
 
 # --- the transcript's lines --------------------------------------------------------------------------------------------

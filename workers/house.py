@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
+from functools import partial
 from typing import Protocol, TypeVar
 
 import redis
@@ -18,12 +19,13 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, Timeout
 
 from shared import gate_config
 from shared.bus import open_redis
-from shared.clock import Clock, SystemClock
-from shared.database import is_transient, open_engine, reading, writing
+from shared.clock import Clock
+from shared.database import house_clock, is_transient, open_engine, reading, writing
 from shared.doorbell import Doorbell
 from shared.ids import CallIds
 from shared.phone.client import PhoneSystem
 from shared.phone.port import Placer
+from shared.recordings import time_ms
 from shared.settings import Settings
 from workers.breaker import Breaker
 from workers.gates import Gates, open_gates
@@ -71,12 +73,14 @@ class House:
         concurrency: int = CONCURRENCY,
     ) -> None:
         self.settings = settings
-        self.clock: Clock = clock or SystemClock()
+        self.file_time: Callable[[], int] = clock.now_ms if clock else partial(time_ms, settings.recordings_dir)
+        """What time it is by the clock that dates files. Raises OSError."""
         self.pause = pause
         self.gate_config = gate_config.read(settings)
         self.policies = Policies(settings, self.gate_config.retries)
         # No ping: ``commit`` repeats what met a dead connection, and so does the base of all tasks.
         self.engine: Engine = open_engine(settings.database_url, ping=False)
+        self.clock: Clock = clock or house_clock(self.engine)
         # SQLite has one writer at a time anyway; waiting in turn here is fairer and faster than polling its file lock.
         self._turn: AbstractContextManager[object] = (
             threading.Lock() if self.engine.dialect.name == "sqlite" else nullcontext()

@@ -86,7 +86,7 @@ def parts_of(house: House, call: Call) -> list[Part]:
 
 
 def audio_flows(house: House, call: Call) -> bool:
-    """Whether a session still writes: its last part has no end, and grew a moment ago by our clock.
+    """Whether a session still writes: its last part has no end, and grew a moment ago by the clock of the file system.
 
     What cannot be read is no sign of life: a call must not wait for a file system to be mended.
     """
@@ -95,11 +95,12 @@ def audio_flows(house: House, call: Call) -> bool:
         if not parts or parts[-1].end is not None:
             return False
         files = [path for path in (parts[-1].transcript, parts[-1].wav) if path is not None]
-        youngest = max(path.stat().st_mtime * 1000 for path in files)
+        youngest = max(path.stat().st_mtime_ns // 1_000_000 for path in files)
+        now = house.file_time()
     except OSError as error:
         log.warning("a recording cannot be looked at", extra={"uuid": call.uuid, "error": type(error).__name__})
         return False
-    return house.clock.now_ms() - youngest < GROWING_MS
+    return now - youngest < GROWING_MS
 
 
 def began(parts: Sequence[Part]) -> int | None:

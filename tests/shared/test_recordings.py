@@ -22,6 +22,16 @@ def test_the_name_is_the_hour_in_the_configured_zone() -> None:
     assert recordings.stem(UUID, 1_755_349_919_000, SHANGHAI) + ".wav" == NAME
 
 
+def test_it_is_now_by_the_clock_that_dates_files_and_nothing_is_left_of_the_question(tmp_path: Path) -> None:
+    before = recordings.time_ms(tmp_path)
+    (tmp_path / "grown").write_text("more")
+    written = (tmp_path / "grown").stat().st_mtime_ns // 1_000_000
+    assert before <= written <= recordings.time_ms(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["grown"]
+    with pytest.raises(OSError, match="No such"):
+        recordings.time_ms(tmp_path / "away")
+
+
 @pytest.mark.parametrize("uuid", ["", "../../x", "2508162111590110001/..", "250816211159011000a"])
 def test_only_a_calls_uuid_names_a_recording(uuid: str) -> None:
     with pytest.raises(RecordingPathError):

@@ -18,8 +18,9 @@ from shared.recordings import Begin, End, Line, Tag, Turn
 from shared.schema import do_not_call
 from tests.workers.test_events import dialled, tell
 from tests.workers.twins import Office, cdr
+from workers import store
 from workers.dispatch import dispatch
-from workers.record import finish_call
+from workers.record import GROWING_MS, audio_flows, finish_call
 from workers.sweep import sweep
 
 FRAME = 4
@@ -345,6 +346,24 @@ def test_the_ring_deadline_does_not_end_a_call_that_is_being_recorded(office: Of
     sweep(office.house)
     assert office.call(uuid).state == "answered"
     assert office.phone.hung_up == []
+
+
+def test_a_recording_is_as_old_as_its_file_system_says(office: Office) -> None:
+    """Whose clock may be another than the house's: an hour behind, nothing would ever seem to grow."""
+    uuid = dialled(office)
+    write_lines(office, uuid, talk(office.now)[:1])
+    path = write_wav(office, uuid, 100, 5)
+    office.advance(60)
+    there = office.now - 3_600_000
+    for file in path.parent.iterdir():
+        os.utime(file, (there / 1000, there / 1000))
+    office.house.file_time = lambda: there + 1_000
+    with office.house.read() as connection:
+        held = store.read(connection, uuid=uuid)
+    assert held is not None
+    assert audio_flows(office.house, held.call)
+    office.house.file_time = lambda: there + GROWING_MS
+    assert not audio_flows(office.house, held.call)
 
 
 def test_the_ring_deadline_ends_a_call_of_which_nothing_was_heard(office: Office) -> None:
