@@ -22,12 +22,11 @@ from workers.events import apply_events, audio_started, brief, stop_calls
 from workers.house import CONCURRENCY, House, Household
 from workers.record import finish_call
 from workers.sweep import sweep
+from workers.ticks import tick
 from workers.webhooks.delivery import send_webhooks
 
 DISPATCH_SECONDS = 1.0
 SWEEP_SECONDS = 5.0
-TICK_EXPIRES_SECONDS = 10.0
-"""A tick that waited so long has been overtaken: after an outage there is no backlog of them."""
 
 _ALONE = frozenset({doorbell.DISPATCH, doorbell.SWEEP, doorbell.WEBHOOKS})
 _BODIES: dict[str, Body] = {
@@ -57,11 +56,11 @@ def create_app(settings: Settings) -> Celery:
         worker_send_task_events=True,
         result_expires=None,
         timezone="UTC",
-        beat_scheduler="celery.beat:Scheduler",  # in memory: every tick may be lost or doubled
+        beat_scheduler="workers.ticks:Ticks",
         beat_max_loop_interval=DISPATCH_SECONDS,
         beat_schedule={
-            "dispatch": _tick(doorbell.DISPATCH, DISPATCH_SECONDS),
-            "sweep": _tick(doorbell.SWEEP, SWEEP_SECONDS),
+            "dispatch": tick(doorbell.DISPATCH, DISPATCH_SECONDS),
+            "sweep": tick(doorbell.SWEEP, SWEEP_SECONDS),
         },
     )
     household = Household(lambda: House(settings, concurrency=app.conf.worker_concurrency))
@@ -69,11 +68,6 @@ def create_app(settings: Settings) -> Celery:
         app.register_task(Errand(name, body, household, alone=name in _ALONE))
     _follow_process(app, household)
     return app
-
-
-def _tick(name: str, seconds: float) -> dict[str, Any]:
-    options = {"queue": doorbell.QUEUE_OF[name], "expires": TICK_EXPIRES_SECONDS, "ignore_result": True}
-    return {"task": name, "schedule": seconds, "options": options}
 
 
 def _follow_process(app: Celery, household: Household) -> None:

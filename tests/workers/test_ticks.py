@@ -1,0 +1,50 @@
+"""Beat goes by a clock that nobody sets, and sends nothing that nobody takes up."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import redis
+from celery import Celery
+
+from shared import doorbell
+from workers.ticks import MOST_WAITING, Ticks, steady, tick
+
+
+@pytest.fixture
+def beat(redis_url: str) -> Any:
+    app = Celery("test", set_as_current=False)
+    doorbell.configure(app, redis_url)
+    app.conf.beat_schedule = {"sweep": tick(doorbell.SWEEP, 5.0)}
+    yield Ticks(app=app, lazy=True)
+    app.close()
+
+
+def test_its_clock_goes_by_the_seconds_that_pass() -> None:
+    seconds = [100.0]
+    now = steady(lambda: seconds[0])
+    first = now()
+    seconds[0] += 7
+    assert now() - first == timedelta(seconds=7)
+
+
+def test_ticks_are_sent_until_too_many_wait_and_carry_no_time_at_which_they_expire(beat: Ticks, redis_url: str) -> None:
+    beat.setup_schedule()
+    entry = beat.schedule["sweep"]
+    with redis.Redis.from_url(redis_url) as client:
+        for _ in range(MOST_WAITING + 5):
+            beat.apply_async(entry, advance=False)
+        assert client.llen("dispatch") == MOST_WAITING
+        assert b'"expires": null' in client.lindex("dispatch", 0)
+        client.delete("dispatch")
+        beat.apply_async(entry, advance=False)
+        assert client.llen("dispatch") == 1
+
+
+def test_it_goes_by_its_own_clock_whatever_the_machines_says(beat: Ticks) -> None:
+    beat.setup_schedule()
+    entry = beat.schedule["sweep"]
+    assert entry.schedule.nowfun is not None
+    assert entry.default_now() == pytest.approx(entry.schedule.nowfun(), abs=timedelta(seconds=1))
