@@ -73,7 +73,7 @@ def heartbeats(settings: Settings) -> list[bus.Heartbeat]:
     """Of the media processes that have been heard lately. Raises redis.RedisError."""
     client = bus.open_redis(settings.redis_url)
     try:
-        now_ms = _now_ms(client)
+        now_ms = bus.ms_of(client.time())
         found = [msgspec.json.decode(raw, type=bus.Heartbeat) for raw in client.hvals(bus.MEDIA_KEY)]
     finally:
         client.close()
@@ -89,11 +89,6 @@ def ping_workers(settings: Settings) -> list[str]:
         return []
     finally:
         app.close()
-
-
-def _now_ms(client: redis.Redis) -> int:
-    seconds, microseconds = client.time()
-    return int(seconds) * 1000 + int(microseconds) // 1000
 
 
 def _http(url: str) -> str:

@@ -34,8 +34,9 @@ from media.ringing import Ringing
 from media.session.clips import HttpClips
 from media.session.session import Equipment
 from media.speech.providers import Speech, open_speech
+from media.timekeeping import Timekeeper
 from shared import bus, recordings
-from shared.clock import Clock, SystemClock
+from shared.clock import Clock, HouseClock
 from shared.doorbell import Doorbell
 from shared.phone.client import AsyncPhoneSystem
 from shared.settings import Settings
@@ -51,6 +52,7 @@ class Outside:
     """What a process works with outside itself."""
 
     redis: redis.asyncio.Redis
+    timekeeper: Timekeeper
     bell: Bell
     phone: AsyncPhoneSystem
     speech: Speech
@@ -70,10 +72,10 @@ class Process:
 
 async def assemble(settings: Settings, stack: AsyncExitStack) -> Process:
     """All parts of a process; ``stack`` gives back what they hold. Raises OSError, WaihuError."""
-    clock = SystemClock()
+    clock = HouseClock()
     name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
     host, port = settings.media_listen
-    outside = await open_outside(settings, stack)
+    outside = await open_outside(settings, clock, stack)
     registry = Registry(settings.media_capacity)
     recorder, equipment = await open_equipment(settings, registry, clock, outside.speech, stack)
     plant, exchange = join(settings, outside, registry, recorder, equipment, name)
@@ -84,20 +86,20 @@ async def assemble(settings: Settings, stack: AsyncExitStack) -> Process:
     return Process(
         door=door,
         gauges=_gauges(settings, plant, exchange, door, recorder, name),
-        duties=(plant.control.run, plant.owners.run, heart.run, outside.casting.run),
+        duties=(outside.timekeeper.run, plant.control.run, plant.owners.run, heart.run, outside.casting.run),
         drain=Drain(
             registry=registry,
             exchange=exchange,
             heart=heart,
-            ringing=None if "phone" in settings.standins else Ringing(outside.redis, registry, clock, name),
+            ringing=None if "phone" in settings.standins else Ringing(outside.redis, registry, name),
             timeout=settings.drain_timeout,
             ring_timeout=settings.ring_timeout,
         ),
     )
 
 
-async def open_outside(settings: Settings, stack: AsyncExitStack) -> Outside:
-    """Redis, the workers' bell, the phone system, speech and playbooks; ``stack`` gives them back. Raises WaihuError."""
+async def open_outside(settings: Settings, clock: HouseClock, stack: AsyncExitStack) -> Outside:
+    """Redis and its time, the workers' bell, the phone system, speech and playbooks; ``stack`` gives them back. Raises WaihuError."""
     client = bus.open_async_redis(settings.redis_url)
     stack.push_async_callback(client.aclose)
     bell = Bell(Doorbell(settings.redis_url))
@@ -109,7 +111,8 @@ async def open_outside(settings: Settings, stack: AsyncExitStack) -> Outside:
     stack.push_async_callback(speech.close)
     casting = open_casting(settings, speech)
     stack.push_async_callback(casting.close)
-    return Outside(redis=client, bell=bell, phone=phone, speech=speech, casting=casting)
+    timekeeper = Timekeeper(client, clock)
+    return Outside(redis=client, timekeeper=timekeeper, bell=bell, phone=phone, speech=speech, casting=casting)
 
 
 async def open_equipment(
@@ -133,7 +136,7 @@ def join(
     settings: Settings, outside: Outside, registry: Registry, recorder: Recorder, equipment: Equipment, name: str
 ) -> tuple[Plant, Exchange]:
     """The exchange, and what it works with; ``name`` is the process's own."""
-    briefings = RedisBriefings(outside.redis, outside.bell)
+    briefings = RedisBriefings(outside.redis, outside.bell, outside.timekeeper)
     plant = Plant(
         equipment=equipment,
         pacer=Pacer(asyncio.get_running_loop(), lambda sink, error: exchange.failed(sink, error)),
@@ -175,6 +178,7 @@ def _gauges(
         door=door,
         recorder=recorder,
         filesystem=recordings.filesystem_id(settings.recordings_dir),
+        clock=plant.equipment.clock,
     )
 
 

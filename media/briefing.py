@@ -11,6 +11,7 @@ import redis
 import redis.asyncio
 
 from media.bell import Bell
+from media.timekeeping import Timekeeper
 from shared import bus, doorbell
 from shared.errors import BriefingMissing
 
@@ -37,15 +38,18 @@ class Briefings(Protocol):
 class RedisBriefings:
     """Implements Briefings."""
 
-    def __init__(self, client: redis.asyncio.Redis, bell: Bell) -> None:
+    def __init__(self, client: redis.asyncio.Redis, bell: Bell, timekeeper: Timekeeper) -> None:
         self._client = client
         self._bell = bell
+        self._timekeeper = timekeeper
 
     async def find(self, call_id: str) -> bus.Briefing:
         """See Briefings. A worker is asked as soon as the first look finds nothing, and told of the audio when it knows."""
         try:
             async with asyncio.timeout(WAIT_SECONDS):
-                return await self._wait_for(call_id)
+                briefing = await self._wait_for(call_id)
+                await self._timekeeper.known()
+                return briefing
         except TimeoutError as error:
             raise BriefingMissing(f"no worker knew call {call_id} within {WAIT_SECONDS:g} s") from error
 

@@ -16,6 +16,7 @@ from media.legs.door import PhoneDoor
 from media.pacer import Pacer
 from media.recorder import Recorder
 from media.registry import Registry
+from shared.clock import Clock, skew_problem
 from shared.settings import Settings
 
 
@@ -36,6 +37,7 @@ class Gauges:
     recorder: Recorder
     filesystem: str
     """The id of the recordings directory that this process writes to: ``waihu doctor`` compares."""
+    clock: Clock
 
     def health(self) -> dict[str, object]:
         """``/healthz``: the process lives and its loop turns."""
@@ -52,6 +54,7 @@ class Gauges:
             "capacity": self.registry.capacity,
             "stand_ins": list(self.settings.standins),
             "recordings": self.filesystem,
+            "clock": skew_problem(self.clock.skew_ms()) or "ok",
         }
 
     def text(self) -> str:

@@ -120,15 +120,19 @@ class Heart:
 
     async def beat(self) -> None:
         """One heartbeat; Redis away is logged."""
+        await self._say(self._beat)
+
+    async def _beat(self) -> None:
         beat = bus.Heartbeat(
-            at=self._clock.now_ms(),
+            at=bus.ms_of(await self._client.time()),
             capacity=self._registry.capacity,
             sessions=self._registry.sessions,
             phone_sessions=self._registry.phone_sessions,
             draining=self._registry.draining,
             listen=self._listen,
+            skew_ms=self._clock.skew_ms(),
         )
-        await self._say(lambda: self._client.hset(bus.MEDIA_KEY, self._process, _encoder.encode(beat)))
+        await self._client.hset(bus.MEDIA_KEY, self._process, _encoder.encode(beat))
 
     async def stop(self) -> None:
         """This process is no more."""

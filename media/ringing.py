@@ -11,7 +11,6 @@ import redis.asyncio
 
 from media.registry import Registry
 from shared import bus
-from shared.clock import Clock
 
 LOOK_SECONDS = 0.5
 """How often a process that drains looks whether a phone still rings."""
@@ -23,11 +22,10 @@ _beats = msgspec.json.Decoder(bus.Heartbeat)
 class Ringing:
     """Knows, as far as Redis tells, whether an audio socket may still come that only this process can take."""
 
-    def __init__(self, client: redis.asyncio.Redis, registry: Registry, clock: Clock, process: str) -> None:
+    def __init__(self, client: redis.asyncio.Redis, registry: Registry, process: str) -> None:
         """``registry`` and ``process``: this process's sessions and its name."""
         self._client = client
         self._registry = registry
-        self._clock = clock
         self._process = process
 
     async def over(self) -> None:
@@ -46,10 +44,9 @@ class Ringing:
 
     async def _expected(self) -> bool:
         """Calls have room for which no media process has a session, and no other takes new ones. Raises RedisError."""
-        seconds, microseconds = await self._client.time()
-        now = seconds * 1000 + microseconds // 1000
+        now = bus.ms_of(await self._client.time())
         leases = await self._client.zcount(bus.LEASES_KEY, f"({now}", "+inf")
-        others = [beat for beat in await self._others() if self._clock.now_ms() - beat.at <= bus.HEARTBEAT_TTL_MS]
+        others = [beat for beat in await self._others() if now - beat.at <= bus.HEARTBEAT_TTL_MS]
         if any(not beat.draining and beat.sessions < beat.capacity for beat in others):
             return False
         return bool(leases > self._registry.phone_sessions + sum(beat.phone_sessions for beat in others))

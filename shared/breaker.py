@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import redis
 
+from shared.bus import ms_of
 from shared.values import assignments, duration, positive
 
 BREAKER_KEY = "waihu:breaker"
@@ -79,5 +80,5 @@ def look(client: redis.Redis) -> BreakerView:
     pipeline = client.pipeline(transaction=False)
     pipeline.hgetall(BREAKER_KEY)
     pipeline.time()
-    stored, (seconds, microseconds) = pipeline.execute()
-    return view(stored, int(seconds) * 1000 + int(microseconds) // 1000)
+    stored, time = pipeline.execute()
+    return view(stored, ms_of(time))

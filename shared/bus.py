@@ -5,6 +5,7 @@ Every message is a hint whose truth can be read again. Keys expire by themselves
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
@@ -21,6 +22,15 @@ HEARTBEAT_TTL_MS = 8_000
 LEASES_KEY = "waihu:room:leases"
 """Sorted set: uuid of each call that has room, from before it is dialled until it has ended -> when that expires, in
 milliseconds of the Redis server's clock. Written by the workers alone."""
+CLOCK_KEY = "waihu:clock"
+"""What must be added to the Redis server's clock to have the house's, in milliseconds: the database keeps the time, and
+media has none. Written by the workers before they grant room, and again with each sweep and each briefing that is asked for."""
+CLOCK_TTL_SECONDS = 600
+"""A Redis whose clock is put right while no worker looks is believed no longer."""
+SKEW_PREFIX = "waihu:skew:"
+"""And a worker's host: how far that host's own clock is ahead of the house's, if it is wrong. For ``waihu doctor``."""
+SKEW_TTL_SECONDS = 300
+"""Above the time in which each of a dozen workers has swept."""
 BRIEFING_TTL_SECONDS = 4 * 3600
 """Longer than any call may ring and last."""
 OWNER_TTL_MS = 10_000
@@ -79,7 +89,11 @@ class Hint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
-    """One media process: how many sessions it can take, how many it has, of those how many are phone calls."""
+    """One media process: how many sessions it can take, how many it has, of those how many are phone calls.
+
+    ``at``: when, by the Redis server's clock, by which it is judged too. ``skew_ms``: how far its host's own clock is ahead
+    of the house's; None while it does not know.
+    """
 
     at: int
     capacity: int
@@ -87,6 +101,7 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
     phone_sessions: int
     draining: bool
     listen: str
+    skew_ms: int | None = None
 
 
 class LiveEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -96,6 +111,12 @@ class LiveEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     at: int
     event: str
     data: dict[str, object] = {}
+
+
+def ms_of(time: Sequence[int]) -> int:
+    """What TIME answers, in milliseconds since 1970."""
+    seconds, microseconds = time
+    return int(seconds) * 1000 + int(microseconds) // 1000
 
 
 def open_redis(url: str) -> redis.Redis:

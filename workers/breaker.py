@@ -14,6 +14,7 @@ from typing import cast
 import redis
 
 from shared.breaker import BREAKER_KEY, BreakerRule, Standing, view
+from shared.bus import ms_of
 from shared.clock import Clock
 
 TRY_MARGIN_MS = 15_000
@@ -102,8 +103,7 @@ class Breaker:
     def _now(self) -> int:
         if self._clock is not None:
             return self._clock.now_ms()
-        seconds, microseconds = self._redis.time()
-        return int(seconds) * 1000 + int(microseconds) // 1000
+        return ms_of(self._redis.time())
 
     def _run(self, operation: str, *arguments: str | int) -> str:
         now = self._clock.now_ms() if self._clock else 0

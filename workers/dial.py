@@ -129,7 +129,7 @@ def _take_turn(house: House, held: Held) -> bool:
         try:
             turn = house.room.pace(uuid, caller)
         except NoLease:
-            places = house.room.media_places(house.clock.now_ms())
+            places = house.room.media_places()
             if not house.room.take([uuid], {caller: 1}, places, spread=False):
                 raise
             turn = house.room.pace(uuid, caller)

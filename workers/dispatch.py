@@ -71,7 +71,7 @@ def dispatch(house: House) -> None:
     paused = release_resumed(house)
     if ALL in paused:
         return
-    places = house.room.media_places(house.clock.now_ms())
+    places = house.room.media_places()
     if standing is Standing.HALF_OPEN:
         _round(house, paused, places, 1)
         return

@@ -21,6 +21,7 @@ from workers.effects import brief as write_briefing
 from workers.effects import carry_out
 from workers.house import DATABASE_AWAY, House
 from workers.store import Change
+from workers.timekeeping import tell_time
 from workers.transitions import find, nameless, tell
 
 LONGEST_CALL_MS = 24 * 3_600_000
@@ -101,12 +102,14 @@ def audio_started(house: House, identity: str) -> None:
 
 
 def brief(house: House, identity: str) -> None:
-    """Media asks what a call is about: written from SQL, and said on the channels of both its ids.
+    """Media asks what a call is about: written from SQL, and said on the channels of both its ids; with it, what time it is,
+    which a Redis that lost the briefing has lost as well.
 
     Of an unknown call, or one that is over, nothing is said: media waits in vain then, and hangs up.
     """
     with house.read() as connection:
         held = find(connection, identity, lock=False)
+    tell_time(house)
     if held is None or not held.call.live or not write_briefing(house, held, held.call):
         log.info("no briefing for a call that does not live", extra={"identity": identity[:100]})
         return

@@ -11,12 +11,17 @@ from shared.schema import calls
 from workers.house import House
 from workers.room import Lease, Occupant, RoomShut
 from workers.store import LIVE_OUTBOUND, OVER
+from workers.timekeeping import tell_time
 
 log = logging.getLogger(__name__)
 
 
 def rebuild_room(house: House) -> bool:
-    """Opens a shut room with the calls that live in SQL; False if another worker is at it, or it failed to."""
+    """Opens a shut room with the calls that live in SQL; False if another worker is at it, or it failed to.
+
+    Before anybody is called by it, media can know what time it is.
+    """
+    tell_time(house)
 
     def read() -> list[Occupant]:
         with house.read() as connection:

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import msgspec
 import redis
 
+from shared import bus
 from shared.bus import HEARTBEAT_TTL_MS, MEDIA_KEY, Heartbeat
 from shared.bus import LEASES_KEY as LEASES_KEY
 from shared.clock import Clock
@@ -187,9 +188,13 @@ class Room:
         answer = self._run("held", [])
         return Occupancy(int(float(answer[0])), frozenset(_text(uuid) for uuid in answer[1:]))
 
-    def media_places(self, now_ms: int) -> int:
+    def media_places(self) -> int:
         """How many phone calls the media processes that live can hold in all, those they hold now included."""
-        return places(self._redis.hvals(MEDIA_KEY), now_ms)
+        pipeline = self._redis.pipeline(transaction=False)
+        pipeline.hvals(MEDIA_KEY)
+        pipeline.time()
+        heartbeats, time = pipeline.execute()
+        return places(heartbeats, self._clock.now_ms() if self._clock else bus.ms_of(time))
 
     def _renew(self, occupants: list[Occupant], *, rebuilding: bool) -> None:
         callers = sorted({occupant.caller for occupant in occupants})

@@ -42,6 +42,7 @@ from workers.relining import compute_lines
 from workers.retention import retain
 from workers.room import RoomShut
 from workers.rounds import each
+from workers.timekeeping import tell_time
 from workers.transitions import tell
 from workers.webhooks.delivery import due_webhooks
 
@@ -70,6 +71,7 @@ log = logging.getLogger(__name__)
 def sweep(house: House) -> None:
     """One round of everything. Raises one of DATABASE_AWAY if it must; another failed step does not stop the others."""
     steps: Sequence[Callable[[House], None]] = (
+        tell_time,
         renew_room,
         compute_lines,
         release_if_settings_changed,

@@ -29,7 +29,7 @@ def drain_of(here: Office, *, timeout: float = LONG, ring_timeout: float = LONG)
         registry=here.registry,
         exchange=here.exchange,
         heart=Heart(here.redis, here.registry, here.clock, "twin", "x"),
-        ringing=Ringing(here.redis, here.registry, here.clock, "twin"),
+        ringing=Ringing(here.redis, here.registry, "twin"),
         timeout=timeout,
         ring_timeout=ring_timeout,
     )

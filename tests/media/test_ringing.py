@@ -27,7 +27,7 @@ class Watch:
         self.redis = fakeredis.FakeAsyncRedis(server=self.server)
         self.clock = SystemClock()
         self.registry = Registry(10)
-        self.ringing = Ringing(self.redis, self.registry, self.clock, "me")
+        self.ringing = Ringing(self.redis, self.registry, "me")
 
     async def lease(self, *uuids: str, expires_in: int = MINUTE) -> None:
         await self.redis.zadd(bus.LEASES_KEY, dict.fromkeys(uuids, self.clock.now_ms() + expires_in))
