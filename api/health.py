@@ -19,6 +19,7 @@ from api.house import House, house
 from api.routes import Route
 from shared import dial_gate
 from shared.bus import open_redis
+from shared.clock import skew_problem
 from shared.database import reading, require_current
 from shared.dial_gate import DialGate
 from shared.errors import DatabaseUnavailable
@@ -41,10 +42,12 @@ def healthz() -> Response:
 
 
 def readyz() -> Response:
-    """503 if the database or the broker is down; stand-ins and a phone system that is away are named, and no more."""
+    """503 if the database or the broker is down; stand-ins, a phone system that is away and a clock that is wrong are
+    named, and no more."""
     at = house()
     gate = _probes.submit(look_at_gate, at)
     checks = run_checks(at)
+    checks["clock"] = _check(skew_problem(at.clock.skew_ms()))
     ready = checks["database"]["ok"] and checks["broker"]["ok"]
     document = {
         "status": "ready" if ready else "unready",
@@ -65,10 +68,11 @@ def run_checks(at: House) -> dict[str, dict[str, Any]]:
     }
     running = {name: _probes.submit(probe) for name, probe in probes.items()}
     outcomes = {name: _outcome(future) for name, future in running.items()}
-    return {
-        name: {"ok": True} if problem is None else {"ok": False, "problem": problem}
-        for name, problem in outcomes.items()
-    }
+    return {name: _check(problem) for name, problem in outcomes.items()}
+
+
+def _check(problem: str | None) -> dict[str, Any]:
+    return {"ok": False, "problem": problem} if problem else {"ok": True}
 
 
 def _outcome(future: Future[Any]) -> str | None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
 from collections.abc import Callable
 from dataclasses import asdict
+from typing import cast
 
 import redis
 from rich.console import Console
@@ -23,7 +23,8 @@ from deploy.preflight import redis_problem
 from deploy.readiness import heartbeats, ping_workers
 from deploy.views import print_row
 from shared import bus, dial_gate, gate_config, recordings
-from shared.database import reading
+from shared.clock import Clock, skew_problem
+from shared.database import house_clock, reading
 from shared.errors import DatabaseUnavailable, SettingsError
 from shared.moments import printed
 from shared.schema import tasks
@@ -32,8 +33,7 @@ from shared.settings import Settings, require_safe_listen
 LEAST_DISK_BYTES = 200 << 20
 LOW_DISK_BYTES = 2 << 30
 """Recordings of a hundred calls at once take 3 MB a second; below this an hour is not safe."""
-MOST_SKEW_MS = 2_000
-"""Between two machines' clocks; leases and heartbeats live for some ten seconds."""
+RUN_NTP = "calls are made all the same; certificates and logs want it right"
 LONGEST_DUE_MS = 60_000
 """A task that is due for longer waits for room or for the calling window, or nobody dispatches."""
 
@@ -73,20 +73,22 @@ def _database(settings: Settings) -> Checks:
     try:
         with existing(settings) as engine:
             yield Check("database", "ok", f"{place(settings.database_url)}, schema up to date")
-            yield _oldest_due(engine)
+            clock = house_clock(engine)
+            yield _oldest_due(engine, clock)
+            yield _own_clock(clock)
     except DatabaseUnavailable as error:
         detail, _, fix = str(error).rpartition("; ")
         yield Check("database", "fail", detail, fix)
 
 
-def _oldest_due(engine: Engine) -> Check:
+def _oldest_due(engine: Engine, clock: Clock) -> Check:
     query = select(func.min(tasks.c.due_at)).where(tasks.c.due_at.is_not(None))
     try:
         with reading(engine) as connection:
             oldest = connection.execute(query).scalar()
     except DBAPIError as error:
         return Check("queue", "fail", f"cannot be read: {type(error.orig).__name__}", "look at the database")
-    late = 0 if oldest is None else max(0, time.time_ns() // 1_000_000 - oldest)
+    late = 0 if oldest is None else max(0, clock.now_ms() - oldest)
     if late > LONGEST_DUE_MS:
         return Check(
             "queue",
@@ -97,11 +99,18 @@ def _oldest_due(engine: Engine) -> Check:
     return Check("queue", "ok", "no task is overdue")
 
 
+def _own_clock(clock: Clock) -> Check:
+    """This machine's, beside the database's: the house goes by that one, but certificates and logs do not."""
+    problem = skew_problem(clock.skew_ms())
+    return Check("clock", "warn", problem, RUN_NTP) if problem else Check("clock", "ok", "agrees with the database's")
+
+
 def _redis(settings: Settings) -> Checks:
     client = bus.open_redis(settings.redis_url)
     try:
-        seconds, microseconds = client.time()
         version = client.info("server")["redis_version"]
+        lacks = cast("bytes | None", client.get(bus.CLOCK_KEY))
+        wrong = {key.decode(): client.get(key) for key in client.scan_iter(f"{bus.SKEW_PREFIX}*")}
     except redis.RedisError as error:
         fix = (
             "`waihu up` starts the embedded one" if settings.embedded_redis else "start it, or correct WAIHU_REDIS_URL"
@@ -111,11 +120,11 @@ def _redis(settings: Settings) -> Checks:
     finally:
         client.close()
     yield Check("redis", "ok", f"{'embedded, ' if settings.embedded_redis else ''}version {version}")
-    skew = abs(time.time_ns() // 1_000_000 - (int(seconds) * 1000 + int(microseconds) // 1000))
-    if skew > MOST_SKEW_MS:
-        yield Check("clock", "fail", f"this machine and Redis' differ by {skew} ms", "run NTP on both")
-    else:
-        yield Check("clock", "ok", "agrees with Redis'")
+    if lacks is not None and (problem := skew_problem(-int(lacks), "Redis' host")):
+        yield Check("redis's clock", "warn", problem, RUN_NTP)
+    for key, skew in sorted(wrong.items()):
+        if skew is not None and (problem := skew_problem(int(skew), f"worker {key.removeprefix(bus.SKEW_PREFIX)}")):
+            yield Check("worker's clock", "warn", problem, RUN_NTP)
 
 
 def _workers(settings: Settings) -> Checks:
@@ -138,6 +147,9 @@ def _media(settings: Settings) -> Checks:
         yield Check("media", "warn", f"{len(beats)} processes, all full or draining", "start another one")
     else:
         yield Check("media", "ok", f"{len(beats)} process(es), room for {free} more calls")
+    for beat in beats:
+        if problem := skew_problem(beat.skew_ms, f"media {beat.listen}"):
+            yield Check("media's clock", "warn", problem, RUN_NTP)
 
 
 def _api(settings: Settings) -> Checks:
@@ -145,6 +157,8 @@ def _api(settings: Settings) -> Checks:
     status, document = probes.get_json(url)
     if status == 200:
         yield Check("api", "ok", f"ready at {reachable(settings.api_listen)}")
+        if problem := probes.problem_of(document, "clock"):
+            yield Check("api's clock", "warn", problem, RUN_NTP)
     elif status:
         yield Check("api", "fail", f"HTTP {status} from {url}: {probes.problems(document)}", "mend what it names")
     else:
@@ -220,8 +234,10 @@ def _who_waits(settings: Settings) -> Checks:
     """What keeps calls from being placed at this moment, and comes and goes by itself or by somebody's word."""
     client = bus.open_redis(settings.redis_url)
     try:
-        with existing(settings) as engine, reading(engine) as connection:
-            gate = dial_gate.look(connection, client, settings, time.time_ns() // 1_000_000)
+        with existing(settings) as engine:
+            now = house_clock(engine).now_ms()
+            with reading(engine) as connection:
+                gate = dial_gate.look(connection, client, settings, now)
     except (DatabaseUnavailable, redis.RedisError):
         return  # they have checks of their own
     finally:

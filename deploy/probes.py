@@ -52,6 +52,13 @@ def problems(document: Any) -> str:
     return "; ".join(f"{name}: {check.get('problem')}" for name, check in checks.items() if not check.get("ok"))
 
 
+def problem_of(document: Any, name: str) -> str:
+    """What a /readyz says of one check, "" if it finds nothing wrong."""
+    checks = document.get("checks") if isinstance(document, dict) else None
+    check = checks.get(name) if isinstance(checks, dict) else None
+    return str(check.get("problem", "")) if isinstance(check, dict) else ""
+
+
 def api_filesystem(address: str) -> str:
     """The id of the recordings directory that the API sees; "" if it does not tell."""
     return _filesystem(f"http://{address}/readyz")

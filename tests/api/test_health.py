@@ -42,7 +42,7 @@ def test_a_house_with_stand_ins_is_ready_and_names_them(
     assert len(document.pop("recordings")) == 16
     assert document == {
         "status": "ready",
-        "checks": {"database": {"ok": True}, "broker": {"ok": True}, "phone": {"ok": True}},
+        "checks": {"database": {"ok": True}, "broker": {"ok": True}, "phone": {"ok": True}, "clock": {"ok": True}},
         "standins": ["phone", "asr", "tts"],
         "dial_gate": {"open": True, "breaker": "closed", "paused": [], "resting": []},
     }
