@@ -15,7 +15,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -37,6 +37,8 @@ from tests.faults.words import Stretch
 
 ROOT = Path(__file__).resolve().parents[2]
 SCENARIO = Path(__file__).with_name("scenario.yaml")
+SKEWED = Path(__file__).with_name("skewed")
+"""Holds what Python imports before all else, and sets a process's clock wrong."""
 PLAYBOOKS = (ROOT / "playbooks", Path(__file__).with_name("playbooks"))
 """The product's, and those of attacks whose people need a robot that says little."""
 KEY, SECRET = "house-under-attack-api-key", "house-under-attack-phone-secret"
@@ -115,6 +117,8 @@ class House:
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.deaths: list[tuple[int, str]] = []
         """When a process was killed (Unix time, milliseconds), and its role."""
+        self.clocks: dict[str, float] = {}
+        """By role, how many seconds its wall clock is ahead, if it is not right (``set_clocks``)."""
         self.unwritten: list[Stretch] = []
         self.unheard: list[Stretch] = []
         """When media's disk was full, and when speech was at fault (Unix time, milliseconds)."""
@@ -151,12 +155,31 @@ class House:
                 self.processes[role] = subprocess.Popen(
                     shlex.split(command or self._command(role)),
                     cwd=self.directory,
-                    env=self.environment | environment,
+                    env=self.environment | self._wrong_clock(role) | environment,
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
                     start_new_session=True,
                 )
+
+    def set_clocks(self, clocks: Mapping[str, float]) -> None:
+        """By role, by how many seconds its wall clock is ahead from now on. A process that runs with a right clock has no
+        other: every role that is to be set while it runs must be here before it is started, if only with 0."""
+        for role, seconds in clocks.items():
+            self._clock_file(role).parent.mkdir(exist_ok=True)
+            draft = self._clock_file(role).with_suffix(".draft")
+            draft.write_text(str(seconds))
+            draft.replace(self._clock_file(role))
+        self.clocks.update(clocks)
+
+    def _clock_file(self, role: str) -> Path:
+        return self.directory / "clocks" / role
+
+    def _wrong_clock(self, role: str) -> dict[str, str]:
+        if role not in self.clocks:
+            return {}
+        path = os.pathsep.join([str(SKEWED), self.environment["PYTHONPATH"]])
+        return {"PYTHONPATH": path, "FAULT_CLOCK": str(self._clock_file(role))}
 
     def _command(self, role: str) -> str:
         if role == "redis":
