@@ -18,7 +18,8 @@ from tests.faults.attacks import ABSENT, BRIEF, FLEETING, HOLDER, REFUSED
 from tests.faults.attempts import Witness, attempts, by_task, now_ms, states_of, statuses, tasks_of, unheard
 from tests.faults.drain import HOLDING, on_the_phone
 from tests.faults.house import KEY, Batch, House, wait_for
-from tests.faults.verdict import Struck, Verdict
+from tests.faults.verdict import Struck
+from tests.table import Verdict
 from workers.gates import FREQUENCY
 
 ABSENT_ONCE, BARRED_ONCE = "0020", "0021"
@@ -82,7 +83,7 @@ def retries(house: House, seed: int, witness: Witness, blows: int = 6) -> Struck
     people = [ABSENT_ONCE_BRIEF] * 12 + [BARRED_ONCE_BRIEF] * 12 + [ABSENT, REFUSED, BRIEF] * 4
     people += [ABSENT_ONCE, BARRED_ONCE]
     luck.shuffle(people)
-    batch = Batch()
+    batch, before = Batch(), len(house.deaths)
     for blow in range(blows):
         batch += house.submit(people[blow::blows])
         time.sleep(luck.uniform(*KILLED_EVERY))  # the moment is the attack
@@ -113,7 +114,7 @@ def retries(house: House, seed: int, witness: Witness, blows: int = 6) -> Struck
         return f"tasks called from several numbers, of {len(used)}: {strange}" if strange or len(used) < 2 else ""
 
     what = "SIGKILL of workers while who was absent or refused is called again"
-    return Struck(what, batch, blows, checks=[fates, bothered, changed_numbers])
+    return Struck(what, batch, len(house.deaths) - before, checks=[fates, bothered, changed_numbers])
 
 
 # --- the phone system away -------------------------------------------------------------------------------------------

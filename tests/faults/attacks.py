@@ -20,9 +20,8 @@ from shared.database import reading
 from shared.schema import calls, tasks
 from tests.faults.house import LOOK_AGAIN, ROLES, Batch, House
 from tests.faults.pause import STEPS, VARIABLE
-from tests.faults.verdict import Struck, Verdict, note
-
-__all__ = ["ABSENT", "BRIEF", "FLEETING", "HOLDER", "PEOPLE", "REFUSED", "TALKER", "note"]
+from tests.faults.verdict import Struck
+from tests.table import Verdict
 
 BRIEF, HOLDER, TALKER, ABSENT, FLEETING, REFUSED = "0101", "0102", "0001", "0012", "0019", "0013"
 PEOPLE = (BRIEF, BRIEF, FLEETING, FLEETING, ABSENT, REFUSED)
@@ -55,7 +54,7 @@ def kills(house: House, seed: int, blows: int = 20, roles: tuple[str, ...] = ROL
     others = sorted({role.rstrip("12") for role in roles} - {"web"})
     for_web = blows // API_SHARE
     due = Counter(web=for_web) + Counter(others[blow % len(others)] for blow in range(blows - for_web))
-    over, came = threading.Event(), threading.Event()
+    over, came, before = threading.Event(), threading.Event(), len(house.deaths)
     with ThreadPoolExecutor(1) as pool:
         people = pool.submit(_come, house, random.Random(seed), over, came)
         try:
@@ -67,7 +66,9 @@ def kills(house: House, seed: int, blows: int = 20, roles: tuple[str, ...] = ROL
         finally:
             over.set()
         batch = people.result(2 * STEP_WITHIN)
-    return Struck(f"SIGKILL of web, {', '.join(others)} at random moments", batch, blows)
+    return Struck(
+        f"SIGKILL of web, {', '.join(others)} at random moments, seed {seed}", batch, len(house.deaths) - before
+    )
 
 
 def _next_kind(luck: random.Random, due: Counter[str], came: threading.Event) -> str:
@@ -105,7 +106,7 @@ def steps(house: House, seed: int, roles: tuple[str, ...] = tuple(PAUSING), *, a
     house.revive()
     company = "" if alone else ", beside others"
     struck = Struck(
-        f"SIGKILL of {', '.join(roles)} at each step of a call{company}", batch, sum(len(STEPS[role]) for role in roles)
+        f"SIGKILL of {', '.join(roles)} at each step of a call{company}", batch, sum(one.deaths for one in victims)
     )
     missed = [step for victim in victims for step in victim.missed]
     struck.broken += [f"steps that were never passed: {missed}"] if missed else []
@@ -116,6 +117,7 @@ class Victim:
     """One role's only process: killed at each of its steps in turn, and started again as a supervisor would."""
 
     def __init__(self, house: House, role: str, luck: random.Random) -> None:
+        self.deaths = 0
         self.missed: list[str] = []
         self._house = house
         self._luck = luck
@@ -132,6 +134,7 @@ class Victim:
             died_of = self._house.processes.pop(self._process).returncode
             assert died_of == -signal.SIGKILL, f"{self._asked}: exit code {died_of}"
             self._house.deaths.append((time.time_ns() // 1_000_000, self._process))
+            self.deaths += 1
             self._next()
         elif time.monotonic() > self._until:
             self.missed.append(self._asked)
@@ -220,14 +223,14 @@ def stops(house: House, seed: int, races: int = 30, size: int = 8) -> Struck:
         late = [row.batch_id for row in rows if row.dialing_at > answered[row.batch_id]]
         return f"dialled after stopTasks had answered: {late}" if late else ""
 
-    return Struck("stopTasks raced against dialing", batch, races * size, checks=[dialled_late])
+    return Struck("stopTasks raced against dialing", batch, len(answered), checks=[dialled_late])
 
 
 def doubled_posts(house: House, seed: int, times: int = 100, large: int = 5) -> Struck:
     """The same batch posted twice at the same moment: of one ticket mostly, and some of hundreds, nearly all of which
     are stopped again."""
     luck = random.Random(seed)
-    batch, differ = Batch(), 0
+    batch, doubled, differ = Batch(), 0, 0
     sizes = [1] * (times - large) + [luck.randint(100, 400) for _ in range(large)]
     luck.shuffle(sizes)
     with ThreadPoolExecutor(2) as pool:
@@ -241,6 +244,7 @@ def doubled_posts(house: House, seed: int, times: int = 100, large: int = 5) -> 
 
             answers: list[Future[Batch]] = [pool.submit(post), pool.submit(post)]
             first, second = (answer.result() for answer in answers)
+            doubled += 1
             differ += first.ids != second.ids
             batch += first
             if size > 1:
@@ -252,4 +256,4 @@ def doubled_posts(house: House, seed: int, times: int = 100, large: int = 5) -> 
             made = int(connection.execute(select(func.count()).select_from(tasks).where(mine)).scalar_one())
         return f"{made - sum(sizes)} tasks too many, {differ} answers differ" if differ or made != sum(sizes) else ""
 
-    return Struck("the same batch posted twice at once", batch, times, checks=[made_twice])
+    return Struck("the same batch posted twice at once", batch, doubled, checks=[made_twice])

@@ -19,7 +19,6 @@ from tests.faults.house import FINAL_WITHIN, Batch, House, wait_for
 from tests.faults.verdict import (
     CLOSED_WITHIN,
     Struck,
-    Verdict,
     compare_files,
     compare_words,
     count_unfinished,
@@ -27,6 +26,7 @@ from tests.faults.verdict import (
     note,
     read_logs,
 )
+from tests.table import Verdict
 
 IN_FLIGHT_MS = 4_000
 """Above PHONE_TIMEOUT: what was committed as dialing longer before its worker's death had its answer by then."""

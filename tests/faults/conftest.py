@@ -1,4 +1,4 @@
-"""One house for all attacks, on PostgreSQL where a server can be started, else on SQLite; and the table at the end."""
+"""One house for all attacks, on PostgreSQL where a server can be started, else on SQLite."""
 
 from __future__ import annotations
 
@@ -8,10 +8,7 @@ import pytest
 
 from tests.faults.house import House
 from tests.faults.postgresql import PostgreSQL
-from tests.faults.verdict import HEADER, Verdict
 from tests.postgres import find_binaries, fresh_database, running_server
-
-_table: list[Verdict] = []
 
 
 @pytest.fixture(scope="session")
@@ -52,19 +49,3 @@ def house(shared_house: House) -> Iterator[House]:
     shared_house.revive()
     yield shared_house
     shared_house.faults()
-
-
-def record(*verdicts: Verdict) -> None:
-    """Puts a line of each in the table, and fails if a promise was broken."""
-    _table.extend(verdicts)
-    assert not any(verdict.broken for verdict in verdicts), "\n".join(
-        f"{verdict.attack}: {what}" for verdict in verdicts for what in verdict.broken
-    )
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if _table:
-        terminalreporter.write_sep("=", "attacks")
-        terminalreporter.write_line(HEADER)
-        for verdict in _table:
-            terminalreporter.write_line(str(verdict))

@@ -15,7 +15,8 @@ from shared.schema import calls
 from tests.faults.attacks import HOLDER, TALKER
 from tests.faults.house import Batch, House, wait_for
 from tests.faults.talks import MEDIA, seconds_of
-from tests.faults.verdict import Struck, Verdict
+from tests.faults.verdict import Struck
+from tests.table import Verdict
 from workers.record import read_parts
 
 LONG_CALLS = {"MAX_CALL_SECONDS": "90", "DRAIN_TIMEOUT": "90s"}

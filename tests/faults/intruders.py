@@ -18,9 +18,10 @@ from websockets.sync.client import connect
 
 from shared.database import reading, writing
 from shared.schema import phone_events, tasks, webhook_deliveries, webhook_endpoints
-from tests.faults.attacks import BRIEF, FLEETING, TALKER, note
+from tests.faults.attacks import BRIEF, FLEETING, TALKER
 from tests.faults.house import KEY, SECRET, Batch, House, answers, wait_for
-from tests.faults.verdict import Struck, Verdict, judge
+from tests.faults.verdict import Struck, judge, note
+from tests.table import Verdict
 
 SLOW_CLIENTS = 150
 """Of each kind, against 2 processes of 16 threads."""

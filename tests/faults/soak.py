@@ -33,8 +33,9 @@ from tests.faults import attacks, drain, outages, talks
 from tests.faults.house import Batch, House
 from tests.faults.intruders import intrude
 from tests.faults.postgresql import PostgreSQL
-from tests.faults.verdict import HEADER, Struck, Verdict, settle
+from tests.faults.verdict import Struck, settle
 from tests.postgres import find_binaries, fresh_database, running_server
+from tests.table import HEADER, Verdict
 
 Attack = Callable[[House, int], Struck]
 

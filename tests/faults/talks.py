@@ -14,7 +14,8 @@ from shared.database import reading
 from shared.schema import calls
 from tests.faults.attacks import BRIEF, TALKER
 from tests.faults.house import Batch, House, wait_for
-from tests.faults.verdict import Struck, Verdict
+from tests.faults.verdict import Struck
+from tests.table import Verdict
 
 DISK_FULL = 5.0
 """Seconds of a conversation without room for it on the disk."""
@@ -27,7 +28,7 @@ SPOKEN = 20
 def media_killed(house: House, seed: int, rounds: int = 2) -> Struck:
     """Both media processes killed in turn while people talk: their sockets come back to the other one."""
     luck = random.Random(seed)
-    batch = Batch()
+    batch, before = Batch(), len(house.deaths)
     for _ in range(rounds):
         some = house.submit([TALKER] * 4)
         batch += some
@@ -40,7 +41,7 @@ def media_killed(house: House, seed: int, rounds: int = 2) -> Struck:
     def talked(verdict: Verdict) -> str:
         return "" if verdict.words > SPOKEN * verdict.answered else "people talked, and hardly a word was heard"
 
-    return Struck("media killed in mid-call", batch, 2 * rounds, checks=[talked])
+    return Struck("media killed in mid-call", batch, len(house.deaths) - before, checks=[talked])
 
 
 def disk_full(house: House, seed: int) -> Struck:

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from tests.faults import attacks, outages, talks
-from tests.faults.conftest import record
 from tests.faults.house import House
 from tests.faults.intruders import intrude
 from tests.faults.postgresql import PostgreSQL
 from tests.faults.verdict import settle
+from tests.table import record
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -72,4 +72,6 @@ def test_a_house_on_sqlite(tmp_path: Path) -> None:
             outages.redis_outage(house, seed=1, away=5),
             attacks.stops(house, seed=1, races=8),
         ]
+        for one in struck:
+            one.attack = f"on SQLite: {one.attack}"
         record(*(settle(house, one) for one in struck))

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.faults import drain
-from tests.faults.conftest import record
 from tests.faults.house import House
 from tests.faults.verdict import settle
+from tests.table import record
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 

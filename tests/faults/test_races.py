@@ -11,7 +11,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,8 @@ from shared.lifecycle import FINAL_TASKS
 from shared.numbers import CHINA, line
 from shared.schema import calls, tasks
 from tests.postgres import find_binaries, fresh_database, running_server
+from tests.table import Verdict, recorded
+from tests.workers.counts import count
 from tests.workers.lives import BODIES, pass_time, work
 from tests.workers.twins import CALLER, START_MS, Office, PhoneTwin, cdr, running_redis
 from workers import store
@@ -85,6 +87,17 @@ def open_office(tmp_path: Path, database_url: str) -> Iterator[OpenOffice]:
             return office
 
         yield open_one
+
+
+@contextmanager
+def attack(name: str, office: Office) -> Iterator[Verdict]:
+    """A line of the table for an attack in which nobody speaks; ``office`` counts at its end what came of it."""
+    database = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}[office.house.engine.dialect.name]
+    with recorded(f"in one process: {name}, on {database}", speech=False) as verdict:
+        try:
+            yield verdict
+        finally:
+            count(verdict, office)
 
 
 def together(works: Sequence[Callable[[], Any]]) -> None:
@@ -192,11 +205,15 @@ def test_stops_raced_against_two_dispatchers_and_their_dials(open_office: OpenOf
     office = offices[0]
     races = 2 if office.house.engine.dialect.name == "sqlite" else 20
     race = Race(offices, random.Random(races))
-    for _ in range(races):
-        race.run(SIZE)
-        for one in offices:
-            one.bell.rung.clear()  # whatever nobody took up is lost
-        end_all(offices)
+    with attack("stopTasks against two dispatchers and four who dial", office) as verdict:
+        try:
+            for _ in range(races):
+                race.run(SIZE)
+                for one in offices:
+                    one.bell.rung.clear()  # whatever nobody took up is lost
+                end_all(offices)
+        finally:
+            verdict.tried = len(race.stopped)
     assert len(race.stopped) == races * SIZE
     rung = set(office.phone.rings)
     assert 0 < len(rung) < races * SIZE, "one side always won: no race"
@@ -218,26 +235,29 @@ def test_a_customer_in_several_spellings_has_one_call_at_a_time(open_office: Ope
     offices = [open_office(frequency_cap=cap) for _ in range(2)]
     office, phone = offices[0], offices[0].phone
     customers = [f"138{index:08d}" for index in range(10 if office.house.engine.dialect.name == "sqlite" else SIZE)]
-    together([lambda spelling=spelling: post(office, customers, spelling) for spelling in SPELLINGS])  # type: ignore[misc]
-    for _ in range(LONGEST_LOOKS):
-        together([lambda one=one: dispatch(one.house) for one in offices])  # type: ignore[misc]
-        uuids = [uuid for one in offices for uuid in one.dials()]
-        together([lambda one=one, uuids=uuids: dial_all(one, uuids) for one in offices])  # type: ignore[misc]
-        assert set(live_by_line(office).values()) <= {1}
-        assert phone.at_once == []
-        for uuid in list(phone.rings):
-            if office.call(uuid).ended_at is None:
-                phone.end(uuid)
-                apply_events(office.house, [office.event("cdr", request_id=uuid, pay_load=cdr(None, 2_000))])
-        pass_time(office, LOOK_SECONDS)
-        together([lambda one=one: sweep(one.house) for one in offices])  # type: ignore[misc]
-        if not waiting(office):
-            break
-    assert set(phone.rings.values()) == {1}
-    rung = Counter(phone.line_of(office.call(uuid).number) for uuid in phone.rings)
-    assert rung == {f"+86{customer}": 1 if cap else len(SPELLINGS) for customer in customers}
-    states = Counter(office.task(batch_id).state for batch_id in range(1, len(customers) * len(SPELLINGS) + 1))
-    assert states == {"not_connected": len(rung) * (1 if cap else 3), **({"pending": len(rung) * 2} if cap else {})}
+    with attack(f"one customer in three spellings, {'a cap of one' if cap else 'no cap'}", office) as verdict:
+        together([lambda spelling=spelling: post(office, customers, spelling) for spelling in SPELLINGS])  # type: ignore[misc]
+        for _ in range(LONGEST_LOOKS):
+            together([lambda one=one: dispatch(one.house) for one in offices])  # type: ignore[misc]
+            uuids = [uuid for one in offices for uuid in one.dials()]
+            verdict.tried += len(offices) * len(uuids)
+            together([lambda one=one, uuids=uuids: dial_all(one, uuids) for one in offices])  # type: ignore[misc]
+            assert set(live_by_line(office).values()) <= {1}
+            assert phone.at_once == []
+            for uuid in list(phone.rings):
+                if office.call(uuid).ended_at is None:
+                    phone.end(uuid)
+                    apply_events(office.house, [office.event("cdr", request_id=uuid, pay_load=cdr(None, 2_000))])
+            pass_time(office, LOOK_SECONDS)
+            together([lambda one=one: sweep(one.house) for one in offices])  # type: ignore[misc]
+            if not waiting(office):
+                break
+        assert set(phone.rings.values()) == {1}
+        rung = Counter(phone.line_of(office.call(uuid).number) for uuid in phone.rings)
+        assert rung == {f"+86{customer}": 1 if cap else len(SPELLINGS) for customer in customers}
+        states = Counter(office.task(batch_id).state for batch_id in range(1, len(customers) * len(SPELLINGS) + 1))
+        assert states == {"not_connected": len(rung) * (1 if cap else 3), **({"pending": len(rung) * 2} if cap else {})}
+        stop_all(office)
 
 
 def post(office: Office, customers: Sequence[str], spelling: str) -> None:
@@ -268,6 +288,13 @@ def waiting(office: Office) -> int:
         return int(connection.execute(due).scalar_one())
 
 
+def stop_all(office: Office) -> None:
+    """Those who wait for another call to their customer are not called any more."""
+    with reading(office.house.engine) as connection:
+        ids = list(connection.execute(select(tasks.c.batch_id)).scalars())
+    stop_calls(office.house, stopping.stop(office.house.engine, ids, office.now, "somebody"))
+
+
 def end_all(offices: Sequence[Office]) -> None:
     """The phone system ends what rings, time passes, and everything becomes final."""
     office = offices[0]
@@ -292,17 +319,21 @@ def test_threads_that_share_one_connection_wait_for_each_other(open_office: Open
     office.house.engine = open_engine(url, pool_size=1, ping=False)
     office.tickets(SIZE)
     numbers = itertools.count()
-    while next(numbers) < LONGEST_LOOKS:
-        together([lambda: sweep(office.house), lambda: dispatch(office.house), lambda: dispatch(office.house)])
-        together([lambda: work(office)] * 8)
-        rung = [uuid for uuid in office.phone.rings if office.call(uuid).ended_at is None]
-        ids = [office.event("cdr", request_id=uuid, call_id=f"call-{uuid}", pay_load=cdr(1, 2_000)) for uuid in rung]
-        parts = [ids[part::8] for part in range(8)]
-        together([lambda some=some: apply_events(office.house, some) for some in parts])  # type: ignore[misc]
-        if all(call.closed_at for call in office.calls()) and all(
-            office.task(call.batch_id).state in FINAL_TASKS for call in office.calls()
-        ):
-            break
-        pass_time(office, LOOK_SECONDS)
+    with attack("threads that share one connection", office) as verdict:
+        while next(numbers) < LONGEST_LOOKS:
+            together([lambda: sweep(office.house), lambda: dispatch(office.house), lambda: dispatch(office.house)])
+            together([lambda: work(office)] * 8)
+            rung = [uuid for uuid in office.phone.rings if office.call(uuid).ended_at is None]
+            ids = [
+                office.event("cdr", request_id=uuid, call_id=f"call-{uuid}", pay_load=cdr(1, 2_000)) for uuid in rung
+            ]
+            parts = [ids[part::8] for part in range(8)]
+            together([lambda some=some: apply_events(office.house, some) for some in parts])  # type: ignore[misc]
+            verdict.tried += 3 + 8 + len(parts)
+            if all(call.closed_at for call in office.calls()) and all(
+                office.task(call.batch_id).state in FINAL_TASKS for call in office.calls()
+            ):
+                break
+            pass_time(office, LOOK_SECONDS)
     assert len(office.phone.rings) == SIZE
     assert {office.task(call.batch_id).state for call in office.calls()} == {"completed"}

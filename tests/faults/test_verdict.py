@@ -19,7 +19,6 @@ from shared.settings import Settings, load
 from tests.faults.house import KEY, SECRET, Batch, House
 from tests.faults.verdict import (
     BROKEN_OFF,
-    Verdict,
     compare_files,
     compare_words,
     count_rings,
@@ -28,6 +27,7 @@ from tests.faults.verdict import (
     read_logs,
 )
 from tests.faults.words import Stretch
+from tests.table import Verdict
 from workers.room import LEASES_KEY
 
 BEGUN = [{"action": "start_stream", "at_ms": 150.0, "code": 0}]

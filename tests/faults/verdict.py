@@ -18,6 +18,7 @@ from shared.lifecycle import FINAL_TASKS, LIVE_CALLS
 from shared.schema import calls, phone_events, tasks
 from tests.faults.house import FINAL_WITHIN, KEY, SECRET, Batch, House, wait_for
 from tests.faults.words import during, missing, must_be_recorded, words_of
+from tests.table import Verdict
 from workers import wav
 from workers.record import read_parts
 from workers.room import LEASES_KEY
@@ -28,42 +29,6 @@ BROKEN_OFF = 2
 """Characters that the witness may have heard of words whose synthesis broke off: no record has a word that was not whole."""
 CLOSED_WITHIN = 120.0
 """From the last final task to the last closed record and lease: a record closes 30 s after its call, and a sweep comes by."""
-
-
-@dataclass
-class Verdict:
-    """One line of the table."""
-
-    attack: str
-    tried: int
-    """Blows struck: kills, outages, races, forged requests."""
-    tasks: int = 0
-    suffered: set[str] = field(default_factory=set)
-    """Numbers of tasks that lost something: not final, rung twice, words or sound missing."""
-    answered: int = 0
-    most_rings: int = 0
-    not_final: int = 0
-    words: int = 0
-    """What the witness heard of us and what its people said to us, in words that no death excuses."""
-    lost_words: int = 0
-    """Those of them that are in no record."""
-    broken: list[str] = field(default_factory=list)
-    """What was promised and did not hold."""
-
-    @property
-    def survived(self) -> int:
-        """Tasks that kept all that was promised to each."""
-        return self.tasks - len(self.suffered)
-
-    def __str__(self) -> str:
-        return (
-            f"| {self.attack} | {self.tried} | {self.tasks} | {self.survived} | {self.answered} | {self.most_rings} "
-            f"| {self.not_final} | {self.lost_words} of {self.words} |"
-        )
-
-
-HEADER = """| attack | tried | tasks | survived | answered | rings per call row (max) | tasks not final | lost words |
-|---|---|---|---|---|---|---|---|"""
 
 
 @dataclass

@@ -37,6 +37,8 @@ class Steps:
         self._chosen = chosen
         self._strike = strike
         self._dead = False
+        self.struck = False
+        """Whether it came to the chosen step."""
 
     def passed(self, name: str) -> None:
         """Raises Killed at the chosen step, and ever after: what is dead cleans nothing up."""
@@ -45,6 +47,7 @@ class Steps:
         self.names.append(name)
         if len(self.names) != self._chosen:
             return
+        self.struck = True
         if self._strike is not None:
             self._strike()
             return

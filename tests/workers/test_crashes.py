@@ -20,6 +20,8 @@ from sqlalchemy import Engine, delete, event, text
 
 from shared.database import open_engine
 from shared.schema import line_country, metadata
+from tests.table import Verdict, recorded
+from tests.workers.counts import count
 from tests.workers.deaths import Killed, Steps
 from tests.workers.lives import LIVES, WORDS, World, live
 from tests.workers.twins import Office
@@ -27,10 +29,13 @@ from tests.workers.twins import Office
 EVERY = 4
 OFFSET = {name: index % EVERY for index, name in enumerate(LIVES)}
 """Which steps the fast run takes; the slow one takes all others."""
+ALONE = "in one process: a worker's death at each step of a task's life"
 
 
 class LiveThrough(Protocol):
-    def __call__(self, name: str, deaths: Sequence[int], *, wiped: int | None = None) -> list[Steps]: ...
+    def __call__(
+        self, name: str, deaths: Sequence[int], verdict: Verdict | None = None, *, wiped: int | None = None
+    ) -> list[Steps]: ...
 
 
 @pytest.fixture(scope="module")
@@ -51,11 +56,13 @@ def live_through(tmp_path: Path, engine: Engine, redis_url: str) -> LiveThrough:
     """Lives one life of a task, whose workers die one after the other at the steps given; the last one lives.
 
     ``wiped``: the step of the last one at which Redis loses all it has, the broker's messages included.
-    Fails if a promise was broken. Returns the steps that each worker passed.
+    Fails if a promise was broken. Returns the steps that each worker passed. ``verdict``: where to count what came of it.
     """
     numbers = itertools.count(1)
 
-    def through(name: str, deaths: Sequence[int], *, wiped: int | None = None) -> list[Steps]:
+    def through(
+        name: str, deaths: Sequence[int], verdict: Verdict | None = None, *, wiped: int | None = None
+    ) -> list[Steps]:
         with redis.Redis.from_url(redis_url) as client:
             client.flushall()
         with engine.begin() as connection:
@@ -64,8 +71,9 @@ def live_through(tmp_path: Path, engine: Engine, redis_url: str) -> LiveThrough:
                     connection.execute(delete(table))
             connection.execute(text("DELETE FROM sqlite_sequence"))
         workers: list[Steps] = []
+        told = verdict or Verdict(name)
         try:
-            _live(tmp_path / str(next(numbers)), engine, redis_url, name, deaths, wiped, workers)
+            _live(tmp_path / str(next(numbers)), engine, redis_url, name, deaths, wiped, workers, told)
         except AssertionError as error:
             killed = [steps.names[-1] for steps in workers[: len(deaths)]]
             error.add_note(f"life {name!r}, killed at steps {[*deaths]}: {killed}, wiped at step {wiped}")
@@ -83,8 +91,9 @@ def _live(
     deaths: Sequence[int],
     wiped: int | None,
     workers: list[Steps],
+    verdict: Verdict,
 ) -> None:
-    """Appends to ``workers`` as they begin."""
+    """Appends to ``workers`` as they begin, and counts into ``verdict`` what came of it."""
     life = LIVES[name]
     with ExitStack() as stack:
 
@@ -96,6 +105,7 @@ def _live(
 
         outside = enter()
         world = World(outside, life)
+        stack.callback(lambda: _count(verdict, world, workers))
         for steps in (*map(Steps, deaths), Steps(wiped, world.wipe)):
             office = enter(placer=outside.phone, clock=outside.clock)
             office.bell = outside.bell
@@ -107,6 +117,11 @@ def _live(
                 continue
             break
         judge(world, {uuid for steps in workers for uuid in steps.settled})
+
+
+def _count(verdict: Verdict, world: World, workers: Sequence[Steps]) -> None:
+    verdict.tried += sum(steps.struck for steps in workers)
+    count(verdict, world.outside, world.heard, WORDS)
 
 
 def judge(world: World, settled: set[str]) -> None:
@@ -135,30 +150,34 @@ def test_a_life_without_deaths_ends_as_its_callee_has_it(live_through: LiveThrou
 
 @pytest.mark.parametrize("name", LIVES)
 def test_killed_at_every_fourth_step(live_through: LiveThrough, name: str) -> None:
-    kill_at_each(live_through, name, lambda step: step % EVERY == OFFSET[name])
+    with recorded(f"{ALONE}, a quarter of them") as verdict:
+        kill_at_each(live_through, name, lambda step: step % EVERY == OFFSET[name], verdict)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", LIVES)
 def test_killed_at_every_other_step(live_through: LiveThrough, name: str) -> None:
-    kill_at_each(live_through, name, lambda step: step % EVERY != OFFSET[name])
+    with recorded(f"{ALONE}, all others") as verdict:
+        kill_at_each(live_through, name, lambda step: step % EVERY != OFFSET[name], verdict)
 
 
-def kill_at_each(live_through: LiveThrough, name: str, chosen: Callable[[int], bool]) -> None:
+def kill_at_each(live_through: LiveThrough, name: str, chosen: Callable[[int], bool], verdict: Verdict) -> None:
     [whole] = live_through(name, [])
     for step in filter(chosen, range(1, len(whole.names) + 1)):
-        live_through(name, [step])
+        live_through(name, [step], verdict)
 
 
 @pytest.mark.parametrize("seeds", [range(30), pytest.param(range(30, 130), marks=pytest.mark.slow)], ids=str)
 def test_who_takes_over_is_killed_too(live_through: LiveThrough, seeds: range) -> None:
-    for seed in seeds:
-        luck = random.Random(seed)
-        live_through(luck.choice(list(LIVES)), [luck.randint(1, 60) for _ in range(luck.randint(2, 4))])
+    with recorded("in one process: a worker's death, and that of whoever takes over") as verdict:
+        for seed in seeds:
+            luck = random.Random(seed)
+            live_through(luck.choice(list(LIVES)), [luck.randint(1, 60) for _ in range(luck.randint(2, 4))], verdict)
 
 
 @pytest.mark.parametrize("name", LIVES)
 def test_redis_wiped_at_every_eighth_step(live_through: LiveThrough, name: str) -> None:
     [whole] = live_through(name, [])
-    for step in range(1 + OFFSET[name], len(whole.names) + 1, 2 * EVERY):
-        live_through(name, [], wiped=step)
+    with recorded("in one process: Redis wiped at every eighth step of a worker") as verdict:
+        for step in range(1 + OFFSET[name], len(whole.names) + 1, 2 * EVERY):
+            live_through(name, [], verdict, wiped=step)

@@ -20,6 +20,8 @@ from shared.doorbell import APPLY_EVENTS, AUDIO_STARTED
 from shared.errors import OutcomeUnknown
 from shared.lifecycle import FINAL_TASKS
 from shared.schema import phone_events
+from tests.table import recorded
+from tests.workers.counts import count
 from tests.workers.lives import LOOK_SECONDS, pass_time, work
 from tests.workers.twins import Office, cdr
 from workers.dispatch import dispatch
@@ -43,6 +45,8 @@ class Rumours:
     def __init__(self, office: Office, luck: random.Random) -> None:
         self.office = office
         self.luck = luck
+        self.told = 0
+        """How often anything was told, early, late or again."""
         self.proven: set[str] = set()
         self.named: set[str] = set()
         self.rumoured: set[str] = set()
@@ -82,6 +86,7 @@ class Rumours:
         """What is due is told; what the workers are rung for waits until somebody works."""
         while self._waiting and self._waiting[0][0] <= self.office.now:
             heapq.heappop(self._waiting)[2]()
+            self.told += 1
 
     def seconds_to_next(self) -> float | None:
         """None: everything was told."""
@@ -121,6 +126,17 @@ def test_whatever_is_told_when_and_how_often(open_office: Callable[..., Office],
     office = open_office(ring_timeout="30s", max_call_seconds="60")
     office.media()
     rumours = Rumours(office, random.Random(seed))
+    with recorded("in one process: events lost, again and again, hours late or early", speech=False) as verdict:
+        try:
+            live(office, rumours)
+        finally:
+            verdict.tried = rumours.told
+            count(verdict, office)
+        judge(office, rumours)
+
+
+def live(office: Office, rumours: Rumours) -> None:
+    """Calls are made and told of, until everything was told and is at rest."""
     batch_ids = office.tickets(CALLS)
     office.phone.answers = [rumours.startcall] * CALLS
     finals: dict[int, Any] = {}
@@ -141,7 +157,6 @@ def test_whatever_is_told_when_and_how_often(open_office: Callable[..., Office],
         pass_time(office, LOOK_SECONDS if not resting or coming is None else max(coming, LOOK_SECONDS))
     else:
         pytest.fail("it never comes to rest")
-    judge(office, rumours)
 
 
 def at_rest(office: Office, batch_ids: list[int]) -> bool:

@@ -19,6 +19,7 @@ from shared.lifecycle import FINAL_TASKS
 from shared.schema import pauses
 from shared.suppression import PERSON, suppress
 from shared.window import parse_hours
+from tests.table import recorded
 from tests.workers.conftest import NewDatabase
 from tests.workers.test_model import NUMBERS, DialerModel
 from tests.workers.twins import CALLER, cdr
@@ -144,6 +145,7 @@ def step(model: GatedModel, chance: random.Random) -> None:
         happenings.append((1, lambda: model.apply(which, [chance.randrange(100) for _ in range(3)])))
     weights = [weight for weight, _ in happenings]
     chance.choices([happening for _, happening in happenings], weights)[0]()
+    model.a_step_is_over()
     model.quiet_times_end()
     model.nobody_is_called_twice()
     model.one_live_call_a_task_and_a_number_and_no_more_than_there_is_room()
@@ -155,13 +157,14 @@ def play(new_database: NewDatabase, redis_url: str, seed: int, steps: int) -> in
     """One life of the model; how many calls were asked for."""
     kind = type("Model", (GatedModel,), {"new_database": staticmethod(new_database), "redis_url": redis_url})
     model, chance = kind(), random.Random(seed)
-    model.open()
-    try:
-        for _ in range(steps):
-            step(model, chance)
-        return len(model.phone.requests)
-    finally:
-        model.teardown()
+    with recorded("in one process: the same with every gate at work", speech=False) as model.verdict:
+        model.open()
+        try:
+            for _ in range(steps):
+                step(model, chance)
+            return len(model.phone.requests)
+        finally:
+            model.teardown()
 
 
 @pytest.mark.parametrize("seed", range(12))

@@ -35,7 +35,9 @@ from shared.ids import CallIds
 from shared.lifecycle import FINAL_TASKS, LIVE_CALLS, WAITING_TASKS, stopped
 from shared.schema import calls, tasks
 from tests.shared.tally_check import wrong_tallies
+from tests.table import Verdict, recorded
 from tests.workers.conftest import NewDatabase
+from tests.workers.counts import count
 from tests.workers.twins import CALLER, START_MS, Office, PhoneTwin, cdr
 from workers import store
 from workers.dial import dial, dial_waiting
@@ -59,6 +61,8 @@ class DialerModel(RuleBasedStateMachine):
 
     new_database: NewDatabase
     redis_url: str
+    verdict: Verdict
+    """Into which every life of the model is counted."""
     environment: ClassVar = {
         "max_calls": str(MAX_CALLS),
         "callers": f"{CALLER}:concurrency=2,cps=50;0571000002:concurrency=2,cps=50",
@@ -224,6 +228,10 @@ class DialerModel(RuleBasedStateMachine):
     # --- what must always hold ---------------------------------------------------------------------------------------
 
     @invariant()
+    def a_step_is_over(self) -> None:
+        self.verdict.tried += 1
+
+    @invariant()
     def nobody_is_called_twice(self) -> None:
         assert all(rings == 1 for rings in self.phone.rings.values())
 
@@ -276,6 +284,7 @@ class DialerModel(RuleBasedStateMachine):
             assert all(call.closed_at is not None for call in self.office.calls())
             assert all(rings == 1 for rings in self.phone.rings.values())
         finally:
+            count(self.verdict, self.office)
             for office in self.offices:
                 office.close()
             self.giving_back.close()
@@ -363,25 +372,27 @@ def model_on_postgresql(new_postgresql_database: NewDatabase, redis_url: str) ->
     ("examples", "steps"), [(15, 30), pytest.param(300, 60, marks=[pytest.mark.slow, pytest.mark.timeout(3_600)])]
 )
 def test_the_promises_hold_whatever_happens(model: type[DialerModel], examples: int, steps: int) -> None:
-    run(model, examples, steps)
+    run(model, examples, steps, "SQLite")
 
 
 @pytest.mark.integration
 @pytest.mark.timeout(600)
 def test_the_promises_hold_on_postgresql(model_on_postgresql: type[DialerModel]) -> None:
-    run(model_on_postgresql, 40, 50)
+    run(model_on_postgresql, 40, 50, "PostgreSQL")
 
 
-def run(model: type[DialerModel], examples: int, steps: int) -> None:
+def run(model: type[DialerModel], examples: int, steps: int, database: str) -> None:
     """The short run is the same every time; a longer one is another every time."""
-    run_state_machine_as_test(
-        model,
-        settings=settings(
-            max_examples=examples,
-            stateful_step_count=steps,
-            derandomize=examples < 20,
-            database=None,
-            deadline=None,
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
+    with recorded(f"in one process: a model of the dialer, any order of all, on {database}", speech=False) as verdict:
+        model.verdict = verdict
+        run_state_machine_as_test(
+            model,
+            settings=settings(
+                max_examples=examples,
+                stateful_step_count=steps,
+                derandomize=examples < 20,
+                database=None,
+                deadline=None,
+                suppress_health_check=list(HealthCheck),
+            ),
+        )
