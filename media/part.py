@@ -23,24 +23,29 @@ class PartFiles:
         self.wav = wav
         self.frames = 0
         """Frames that the file holds."""
-        self._torn = False
+        self._line: bytes | None = None
+        """The line that could not be written whole, and what of it is still to be written."""
+        self._left = b""
         self._lines = os.open(transcript, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o640)
         self._audio: int | None = None
         if wav is None:
             return
         try:
             self._audio = os.open(wav, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
-            _write_all(self._audio, header(rate, 2, 0), 0)
+            _write_at(self._audio, header(rate, 2, 0), 0)
         except OSError:
             self._discard()
             raise
 
     def append_line(self, encoded: bytes) -> None:
-        """A line that a full disk broke off is closed with a newline before the next, so that only it is lost."""
-        data = b"\n" + encoded if self._torn else encoded
-        self._torn = True
-        _write_all(self._lines, data, None)
-        self._torn = False
+        """A line that a full disk broke off goes on there if it is tried again; before another one it is closed with a
+        newline, so that only it is lost."""
+        if encoded is not self._line:
+            self._left = b"\n" + encoded if self._left else encoded
+            self._line = encoded
+        while self._left:
+            self._left = self._left[os.write(self._lines, self._left) :]
+        self._line = None
 
     def write(self, piece: Block | Late) -> None:
         """Puts audio where it belongs, and patches the header if the file has grown."""
@@ -54,11 +59,11 @@ class PartFiles:
         else:
             stereo = self._read(offset, len(piece.pcm) // 2)
             stereo[:, piece.channel] = np.frombuffer(piece.pcm, np.int16)
-        _write_all(self._audio, stereo.data.cast("B"), offset)
+        _write_at(self._audio, stereo.data.cast("B"), offset)
         end = piece.start + len(stereo)
         if end > self.frames:
             self.frames = end
-            _write_all(self._audio, header(self.rate, 2, end), 0)
+            _write_at(self._audio, header(self.rate, 2, end), 0)
 
     def _read(self, offset: int, frames: int) -> npt.NDArray[np.int16]:
         """Both channels at ``offset``; zeros where the file does not reach."""
@@ -87,11 +92,10 @@ class PartFiles:
             os.close(descriptor)
 
 
-def _write_all(descriptor: int, data: bytes | memoryview, offset: int | None) -> None:
-    """All of ``data``, at ``offset`` or at the end. Raises OSError; part of it may have been written then."""
+def _write_at(descriptor: int, data: bytes | memoryview, offset: int) -> None:
+    """All of ``data``, at ``offset``. Raises OSError; part of it may have been written then."""
     view = memoryview(data)
     while view:
-        wrote = os.write(descriptor, view) if offset is None else os.pwrite(descriptor, view, offset)
+        wrote = os.pwrite(descriptor, view, offset)
         view = view[wrote:]
-        if offset is not None:
-            offset += wrote
+        offset += wrote

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import enum
 import errno
 import logging
 import threading
@@ -34,8 +35,10 @@ POLL_S = 0.1
 LATEST_S = 10.0
 """Audio later than this is dropped: no stalled network gives it back so late."""
 BACKLOG_BYTES = 2 << 20
-"""What one recording may have waiting for a disk that has stalled: a minute at 8 kHz. Then audio is dropped, counted
+"""What one recording may have waiting for a disk that has stalled or is full: a minute at 8 kHz. Then audio is dropped, counted
 and reported; so are transcript lines, by a bound of their own."""
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""What a full disk says, or a limit; room comes again, so what it refuses is tried again."""
 STRETCH = 8
 """Recordings written one after the other before the loop may go first again: a fifth of a millisecond of work."""
 
@@ -53,6 +56,14 @@ class Closed:
     samples: int
     dropped_samples: int
     dropped_lines: int
+
+
+class _Outcome(enum.Enum):
+    """Of one write."""
+
+    WRITTEN = enum.auto()
+    NO_ROOM = enum.auto()
+    FAILED = enum.auto()
 
 
 class Desk(Protocol):
@@ -172,33 +183,42 @@ class Recording:
 
     # --- the thread's side ---------------------------------------------------------------------------------------------
 
-    def write_waiting(self) -> bool:
+    def write_waiting(self, *, last: bool = False) -> bool:
         """Writes what waits, lines first. On the thread. False if nothing did.
 
+        What a full disk has no room for goes on waiting, as behind a disk that has stalled, until there is room or too
+        much waits; if this is the ``last`` time, it is lost.
         A failure is reported if the last write of its kind succeeded: a disk may have room for a line and none for audio.
         """
         if not self._lines and not self._audio:
             return False
         while self._lines:
-            encoded = self._lines.popleft()
+            encoded = self._lines[0]
+            outcome = self._attempt(self._files.append_line, encoded)
+            if outcome is _Outcome.NO_ROOM and not last:
+                break
+            self._lines.popleft()
             self._lines_out += len(encoded)
-            if not self._attempt(self._files.append_line, encoded):
-                self._lost_lines += 1
+            self._lost_lines += outcome is not _Outcome.WRITTEN
         while self._audio:
-            piece = self._audio.popleft()
+            piece = self._audio[0]
+            outcome = self._attempt(self._files.write, piece)
+            if outcome is _Outcome.NO_ROOM and not last:
+                break
+            self._audio.popleft()
             self._audio_out += piece.size
-            if not self._attempt(self._files.write, piece):
+            if outcome is not _Outcome.WRITTEN:
                 self._lost_samples += piece.size // 4
         return True
 
     def finish(self) -> Closed:
         """Writes the rest and closes the files. On the thread."""
-        self.write_waiting()
+        self.write_waiting(last=True)
         self._attempt(self._files.close)
         files = self._files
         return Closed(self.part, self.wav, self.transcript, files.frames, self.dropped_samples, self.dropped_lines)
 
-    def _attempt(self, work: Callable[..., None], *arguments: object) -> bool:
+    def _attempt(self, work: Callable[..., None], *arguments: object) -> _Outcome:
         """Whatever goes wrong with one recording is reported and counted, and harms no other: here is the boundary."""
         try:
             work(*arguments)
@@ -206,9 +226,9 @@ class Recording:
             if work not in self._failing:
                 self._failing.add(work)
                 self._desk.report(self, failure)
-            return False
+            return _Outcome.NO_ROOM if getattr(failure, "errno", None) in NO_ROOM else _Outcome.FAILED
         self._failing.discard(work)
-        return True
+        return _Outcome.WRITTEN
 
 
 class Recorder:
@@ -226,6 +246,8 @@ class Recorder:
         self._on_failure = on_failure
         self.failures = 0
         """How often a recording began to fail."""
+        self.trouble = asyncio.Event()
+        """Set when something could not be written; cleared by whoever looks into it."""
         self._recordings: set[Recording] = set()
         self._requests: deque[Callable[[], None]] = deque()
         self._wake = threading.Event()
@@ -249,6 +271,13 @@ class Recorder:
         except asyncio.CancelledError:
             opening.add_done_callback(self._close_unclaimed)
             raise
+        except OSError:
+            self.trouble.set()
+            raise
+
+    def ask(self, question: Callable[[], T]) -> asyncio.Future[T]:
+        """Has a question to the disk answered on the thread, which all writing waits for."""
+        return self._on_thread(question)
 
     async def stop(self) -> None:
         """Closes every open recording and ends the thread. Nothing can be opened afterwards."""
@@ -264,6 +293,7 @@ class Recorder:
 
     def _failed(self, recording: Recording, failure: Exception) -> None:
         self.failures += 1
+        self.trouble.set()
         self._on_failure(recording, failure)
 
     # --- for Recording -------------------------------------------------------------------------------------------------

@@ -96,6 +96,31 @@ def test_a_line_broken_off_by_a_full_disk_spoils_no_other(tmp_path: Path, monkey
     assert (tmp_path / "call.jsonl").read_bytes().splitlines()[::2] == [b'{"n":1}', b'{"n":3}']
 
 
+def test_a_line_broken_off_anywhere_goes_on_when_it_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also right before its newline: what is whole must not be there twice."""
+    files, line = files_in(tmp_path), b'{"n":1}\n'
+    real = os.write
+    for at in range(len(line)):
+        left = [at]
+
+        def full(descriptor: int, data: bytes, left: list[int] = left) -> int:
+            if not left[0]:
+                raise OSError(28, "No space left on device")
+            wrote = real(descriptor, data[: left[0]])
+            left[0] -= wrote
+            return wrote
+
+        monkeypatch.setattr(part_module.os, "write", full)
+        with pytest.raises(OSError, match="No space left"):
+            files.append_line(line)
+        monkeypatch.undo()
+        files.append_line(line)
+    files.close()
+    assert (tmp_path / "call.jsonl").read_bytes() == line * len(line)
+
+
 def test_no_descriptor_stays_open(tmp_path: Path) -> None:
     before = set(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else set()
     files_in(tmp_path).close()

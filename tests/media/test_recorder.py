@@ -24,6 +24,7 @@ from media.recorder import Recorder, Recording
 from media.stage import Block, Late
 from shared.errors import RecordingPathError
 from shared.recordings import MAX_PARTS, parts
+from tests.small_disk import small_disk
 
 STEM = "ai_call/2026/11/20/13/2611201346001234567"
 PATIENCE_S = 20.0
@@ -235,6 +236,33 @@ def test_a_full_disk_is_reported_once_and_the_call_goes_on(tmp_path: Path) -> No
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         signal.signal(signal.SIGXFSZ, ignored)
+
+
+def test_what_a_full_disk_refused_is_written_when_there_is_room_again(tmp_path: Path) -> None:
+    """As long as the call goes on: both its sound and its lines, whole and once."""
+
+    async def play(recorder: Recorder, failures: list[Exception]) -> None:
+        recording = await recorder.open(STEM)
+        recording.line(b'{"n":1}\n')
+        recording.customer(0, ramp(0, 8_000))
+        await asyncio.to_thread(wait_until, lambda: recording.transcript.stat().st_size > 0)
+        disk.fill()
+        recording.customer(8_000, ramp(8_000, 80_000))
+        for number in range(2, 1_000):
+            recording.line(b'{"n":%d}\n' % number)
+        await asyncio.to_thread(wait_until, lambda: len(failures) == 2)
+        disk.clear()
+        recording.customer(88_000, ramp(88_000, 8_000))
+        closed = await recording.close()
+        assert {getattr(failure, "errno", None) for failure in failures} == {errno.ENOSPC}
+        assert (closed.samples, closed.dropped_samples, closed.dropped_lines) == (96_000, 0, 0)
+        lines = recording.transcript.read_bytes().split(b"\n")
+        assert [line for line in lines if line.endswith(b"}")] == [b'{"n":%d}' % number for number in range(1, 1_000)]
+        _, samples = read((disk.root / f"{STEM}.wav").read_bytes())
+        assert samples[:, 0].tobytes() == ramp(0, 96_000)
+
+    with small_disk(tmp_path / "disk", 4) as disk:
+        recording_scenario(disk.root, play)
 
 
 def test_what_nobody_foresaw_costs_one_recording_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
