@@ -140,9 +140,12 @@ def _media(settings: Settings) -> Checks:
         beats = heartbeats(settings)
     except redis.RedisError:
         beats = []
-    free = sum(max(0, beat.capacity - beat.sessions) for beat in beats if not beat.draining)
+    free = sum(max(0, beat.capacity - beat.sessions) for beat in beats if beat.recording and not beat.draining)
     if not beats:
         yield Check("media", "fail", "no heartbeat: nothing is dialled without it", "start one: python -m media.main")
+    elif unable := sum(not beat.recording for beat in beats):
+        detail = f"{unable} of {len(beats)} cannot record: no new call is placed for them"
+        yield Check("media", "fail", detail, "make room where recordings lie, and see that media may write there")
     elif not free:
         yield Check("media", "warn", f"{len(beats)} processes, all full or draining", "start another one")
     else:

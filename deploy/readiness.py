@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import httpx2
-import msgspec
 import redis
 from kombu.exceptions import OperationalError
 
@@ -73,11 +72,9 @@ def heartbeats(settings: Settings) -> list[bus.Heartbeat]:
     """Of the media processes that have been heard lately. Raises redis.RedisError."""
     client = bus.open_redis(settings.redis_url)
     try:
-        now_ms = bus.ms_of(client.time())
-        found = [msgspec.json.decode(raw, type=bus.Heartbeat) for raw in client.hvals(bus.MEDIA_KEY)]
+        return bus.heartbeats(client)
     finally:
         client.close()
-    return [beat for beat in found if now_ms - beat.at <= bus.HEARTBEAT_TTL_MS]
 
 
 def ping_workers(settings: Settings) -> list[str]:

@@ -33,6 +33,7 @@ from media.registry import Heart, Registry, headroom
 from media.ringing import Ringing
 from media.session.clips import HttpClips
 from media.session.session import Equipment
+from media.shelf import Shelf
 from media.speech.providers import Speech, open_speech
 from media.timekeeping import Timekeeper
 from shared import bus, recordings
@@ -83,10 +84,19 @@ async def assemble(settings: Settings, stack: AsyncExitStack) -> Process:
     stack.push_async_callback(plant.control.flush)
     door = PhoneDoor(exchange, clock.monotonic)
     heart = Heart(outside.redis, registry, clock, name, f"{host}:{port}")
+    shelf = Shelf(settings.recordings_dir, recorder, registry, heart.beat)
+    await shelf.look()  # before the first heartbeat says that calls may come
     return Process(
         door=door,
-        gauges=_gauges(settings, plant, exchange, door, recorder, name),
-        duties=(outside.timekeeper.run, plant.control.run, plant.owners.run, heart.run, outside.casting.run),
+        gauges=_gauges(settings, plant, exchange, door, recorder, shelf, name),
+        duties=(
+            outside.timekeeper.run,
+            plant.control.run,
+            plant.owners.run,
+            shelf.run,
+            heart.run,
+            outside.casting.run,
+        ),
         drain=Drain(
             registry=registry,
             exchange=exchange,
@@ -163,7 +173,7 @@ def session_defaults(settings: Settings) -> SessionOptions:
 
 
 def _gauges(
-    settings: Settings, plant: Plant, exchange: Exchange, door: PhoneDoor, recorder: Recorder, name: str
+    settings: Settings, plant: Plant, exchange: Exchange, door: PhoneDoor, recorder: Recorder, shelf: Shelf, name: str
 ) -> Gauges:
     return Gauges(
         settings=settings,
@@ -177,6 +187,7 @@ def _gauges(
         bell=plant.bell,
         door=door,
         recorder=recorder,
+        shelf=shelf,
         filesystem=recordings.filesystem_id(settings.recordings_dir),
         clock=plant.equipment.clock,
     )

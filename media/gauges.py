@@ -16,6 +16,7 @@ from media.legs.door import PhoneDoor
 from media.pacer import Pacer
 from media.recorder import Recorder
 from media.registry import Registry
+from media.shelf import Shelf
 from shared.clock import Clock, skew_problem
 from shared.settings import Settings
 
@@ -35,6 +36,7 @@ class Gauges:
     bell: Bell
     door: PhoneDoor
     recorder: Recorder
+    shelf: Shelf
     filesystem: str
     """The id of the recordings directory that this process writes to: ``waihu doctor`` compares."""
     clock: Clock
@@ -44,7 +46,8 @@ class Gauges:
         return {"status": "ok", "process": self.process, "sessions": self.registry.sessions}
 
     def ready(self) -> tuple[bool, dict[str, object]]:
-        """``/readyz``: whether new calls may come. Redis away is told and harms no live call, so it does not count."""
+        """``/readyz``: whether new calls may come. Redis away is told and harms no live call, so it does not count; nor does a
+        full disk, for while people are answered whose phones rang before, their sockets must find us."""
         ready = not self.registry.draining
         return ready, {
             "status": "ok" if ready else "draining",
@@ -55,6 +58,7 @@ class Gauges:
             "stand_ins": list(self.settings.standins),
             "recordings": self.filesystem,
             "clock": skew_problem(self.clock.skew_ms()) or "ok",
+            "recording": self.shelf.problem or "ok",
         }
 
     def text(self) -> str:
@@ -74,6 +78,8 @@ class Gauges:
             metrics.gauge("underruns", "dry spells inside speech of live calls", sum(p.starvations for p in playouts)),
             *metrics.hearing(stats),
             metrics.counter("vad_failures", "looks of the ears that failed", self.hearing.failures),
+            metrics.gauge("recordable", "1 when a new call could be recorded", self.registry.recordable),
+            metrics.gauge("disk_free_bytes", "room where recordings lie", self.shelf.free),
             metrics.counter("recording_failures", "times a recording began to fail", self.recorder.failures),
             metrics.counter("bad_frames", "audio frames refused", self.exchange.bad_frames + self.door.bad_frames),
             metrics.counter("live_dropped", "live events not sent", self.control.dropped),

@@ -39,6 +39,8 @@ class Registry:
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
         self.draining = False
+        self.recordable = True
+        """Whether a new call could be recorded (media.shelf): if not, none is to be placed for this process."""
         self.refused = 0
         """How many were turned away."""
         self.admitted = 0
@@ -131,6 +133,7 @@ class Heart:
             draining=self._registry.draining,
             listen=self._listen,
             skew_ms=self._clock.skew_ms(),
+            recording=self._registry.recordable,
         )
         await self._client.hset(bus.MEDIA_KEY, self._process, _encoder.encode(beat))
 

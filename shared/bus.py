@@ -5,7 +5,7 @@ Every message is a hint whose truth can be read again. Keys expire by themselves
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import msgspec
@@ -102,6 +102,38 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
     draining: bool
     listen: str
     skew_ms: int | None = None
+    recording: bool = True
+    """False: its disk takes no recording now, and a call that comes to it is hung up."""
+
+
+_heartbeats = msgspec.json.Decoder(Heartbeat)
+
+
+def heartbeats(client: redis.Redis, now_ms: int | None = None) -> list[Heartbeat]:
+    """Those of the media processes that live; what cannot be read is passed over. Raises redis.RedisError.
+
+    They are told, and judged, by Redis' own clock, unless ``now_ms`` names another.
+    """
+    pipeline = client.pipeline(transaction=False)
+    pipeline.hvals(MEDIA_KEY)
+    pipeline.time()
+    told, time = pipeline.execute()
+    now = ms_of(time) if now_ms is None else now_ms
+    found = []
+    for raw in told:
+        try:
+            beat = _heartbeats.decode(raw)
+        except msgspec.DecodeError:
+            continue
+        if now - beat.at <= HEARTBEAT_TTL_MS:
+            found.append(beat)
+    return found
+
+
+def none_records(beats: Iterable[Heartbeat]) -> bool:
+    """Whether there are media processes, and none of them can record a new call."""
+    able = [beat.recording for beat in beats]
+    return bool(able) and not any(able)
 
 
 class LiveEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import redis
 from sqlalchemy import Connection, select
 
-from shared import breaker, gate_config
+from shared import breaker, bus, gate_config
 from shared.breaker import BreakerView, Standing
 from shared.moments import printed
 from shared.numbers import mask
@@ -75,6 +75,10 @@ def look(connection: Connection, client: redis.Redis, settings: Settings, now: i
         shut.append(f"every caller number rests, its answer rate fell; the first is back at {soonest}")
     if seen.standing in (Standing.OPEN, Standing.TRYING):
         shut.append(f"the phone system is left alone, its startcalls were {seen.cause}; one call tries it soon")
+    if bus.none_records(bus.heartbeats(client)):
+        shut.append(
+            "media cannot record calls, their disk is full or cannot be written; make room where recordings lie"
+        )
     resting = tuple(Rest(mask(row.caller), row.until, row.reason) for row in rests)
     return DialGate(tuple(shut), paused, resting, seen)
 

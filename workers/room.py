@@ -13,12 +13,11 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, NamedTuple
 
-import msgspec
 import redis
 
 from shared import bus
-from shared.bus import HEARTBEAT_TTL_MS, MEDIA_KEY, Heartbeat
 from shared.bus import LEASES_KEY as LEASES_KEY
+from shared.bus import Heartbeat, none_records
 from shared.clock import Clock
 from shared.errors import WaihuError
 from shared.settings import Caller
@@ -42,7 +41,6 @@ REBUILD_LOCK_MS = 10_000
 EPOCH_KEY = "waihu:room:epoch"
 REBUILD_KEY = "waihu:room:rebuild"
 _SCRIPT = files("workers").joinpath("room.lua").read_text()
-_heartbeats = msgspec.json.Decoder(Heartbeat)
 
 
 class RoomShut(WaihuError):
@@ -190,11 +188,14 @@ class Room:
 
     def media_places(self) -> int:
         """How many phone calls the media processes that live can hold in all, those they hold now included."""
-        pipeline = self._redis.pipeline(transaction=False)
-        pipeline.hvals(MEDIA_KEY)
-        pipeline.time()
-        heartbeats, time = pipeline.execute()
-        return places(heartbeats, self._clock.now_ms() if self._clock else bus.ms_of(time))
+        return places(self._media())
+
+    def media_records(self) -> bool:
+        """False if there are media processes and none of them can record: who is called now would be hung up on."""
+        return not none_records(self._media())
+
+    def _media(self) -> list[Heartbeat]:
+        return bus.heartbeats(self._redis, self._clock.now_ms() if self._clock else None)
 
     def _renew(self, occupants: list[Occupant], *, rebuilding: bool) -> None:
         callers = sorted({occupant.caller for occupant in occupants})
@@ -218,21 +219,17 @@ def caller_keys(number: str) -> tuple[str, str, str]:
     return f"waihu:room:calls:{number}", f"waihu:room:undialled:{number}", f"waihu:room:pace:{number}"
 
 
-def places(heartbeats: Iterable[bytes | str], now_ms: int) -> int:
+def places(heartbeats: Iterable[Heartbeat]) -> int:
     """Σ over the media processes that live of capacity minus sessions that are no phone calls.
 
-    One that drains takes no new call: it counts for those it still holds, which have their leases, and no more.
+    One that drains, or cannot record, takes no new call: it counts for those it still holds, which have their leases, and no more.
     """
-    total = 0
-    for raw in heartbeats:
-        try:
-            beat = _heartbeats.decode(raw)
-        except msgspec.DecodeError:
-            continue
-        if now_ms - beat.at > HEARTBEAT_TTL_MS:
-            continue
-        total += beat.phone_sessions if beat.draining else max(0, beat.capacity - (beat.sessions - beat.phone_sessions))
-    return total
+    return sum(
+        max(0, beat.capacity - (beat.sessions - beat.phone_sessions))
+        if beat.recording and not beat.draining
+        else beat.phone_sessions
+        for beat in heartbeats
+    )
 
 
 def _text(value: bytes | str) -> str:

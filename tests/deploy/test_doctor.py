@@ -7,6 +7,7 @@ import json
 import shlex
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -142,6 +143,19 @@ def test_who_waits_at_this_moment_is_told(tmp_path: Path, closed: int, redis_url
     assert "催收" in found["pauses"].detail
     assert "answered 2%" in found["caller numbers"].detail
     assert "0571000001" not in found["caller numbers"].detail
+
+
+def test_media_that_cannot_record_is_told(tmp_path: Path, closed: int, redis_url: str) -> None:
+    house = settings(tmp_path, closed, REDIS_URL=redis_url)
+    now = time.time_ns() // 1_000_000
+    for process, recording in (("one", True), ("other", False)):
+        beat = bus.Heartbeat(
+            at=now, capacity=9, sessions=0, phone_sessions=0, draining=False, listen="127.0.0.1:1", recording=recording
+        )
+        with bus.open_redis(redis_url) as client:
+            client.hset(bus.MEDIA_KEY, process, msgspec.json.encode(beat))
+    found = checks(house)["media"]
+    assert (found.state, found.detail) == ("fail", "1 of 2 cannot record: no new call is placed for them")
 
 
 def test_a_recordings_directory_that_cannot_be_written_is_named(tmp_path: Path, closed: int) -> None:

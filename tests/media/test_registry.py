@@ -54,11 +54,12 @@ def test_a_heartbeat_says_what_there_is_and_its_end() -> None:
         redis = fakeredis.FakeAsyncRedis()
         registry = Registry(200)
         registry.admit("phone")
-        registry.draining = True
+        registry.draining, registry.recordable = True, False
         heart = Heart(redis, registry, FakeClock(), "p1", "127.0.0.1:8080")
         await heart.beat()
         beat = msgspec.json.decode((await redis.hgetall(bus.MEDIA_KEY))[b"p1"], type=bus.Heartbeat)
         assert (beat.capacity, beat.sessions, beat.phone_sessions, beat.draining) == (200, 1, 1, True)
+        assert not beat.recording
         await heart.stop()
         assert await redis.hgetall(bus.MEDIA_KEY) == {}
         await redis.aclose()

@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import fakeredis
+import msgspec
 import pytest
 from sqlalchemy import Engine, insert
 
+from shared import bus
 from shared.breaker import BREAKER_KEY, Standing
 from shared.database import open_engine, reading, upgrade, writing
 from shared.dial_gate import DialGate, Rest, look
@@ -99,6 +101,23 @@ def test_a_number_that_rests_is_told_of_and_all_of_them_shut_the_gate(
     assert stands().open
     rest_again = {"callers": A}
     assert "back at 2025-12-31 12:03:58" in stands(**rest_again).shut[0]
+
+
+def test_media_that_cannot_record_shut_it_if_all_of_them_say_so(
+    redis_twin: fakeredis.FakeRedis, stands: Callable[..., DialGate]
+) -> None:
+    def beat(process: str, *, recording: bool, ago: int = 0) -> None:
+        at = bus.ms_of(redis_twin.time()) - ago
+        told = bus.Heartbeat(
+            at=at, capacity=9, sessions=0, phone_sessions=0, draining=False, listen="", recording=recording
+        )
+        redis_twin.hset(bus.MEDIA_KEY, process, msgspec.json.encode(told))
+
+    beat("one", recording=False)
+    beat("gone", recording=True, ago=bus.HEARTBEAT_TTL_MS + 1000)
+    assert "cannot record" in stands().shut[0]
+    beat("other", recording=True)
+    assert stands().open
 
 
 def test_an_open_breaker_shuts_the_gate_and_a_half_open_one_lets_one_try(

@@ -235,6 +235,23 @@ def test_a_stop_during_startcall_hangs_up_as_soon_as_the_id_is_known(office: Off
     assert office.task(batch_id).state == "stopping"
 
 
+def test_nobody_is_called_whom_media_could_not_record(office: Office) -> None:
+    """Their disk became full after the call was made; no attempt is spent, and the task waits until there is room."""
+    uuid = queued(office)
+    office.media(recording=False)
+    dial(office.house, uuid)
+    assert (office.phone.rings, office.call(uuid).state) == ({}, "unplaced")
+    [task] = [office.task(call.batch_id) for call in office.calls()]
+    assert (task.state, task.attempts) == ("pending", 0)
+    office.advance(60)
+    office.media(recording=False)
+    dispatch(office.house)
+    assert len(office.calls()) == 1
+    office.media()
+    dispatch(office.house)
+    assert [call.state for call in office.calls()] == ["unplaced", "queued"]
+
+
 def test_a_gate_that_closed_meanwhile_sends_the_call_back(office: Office) -> None:
     uuid = queued(office, expires_at=START_MS + 10_000)
     office.advance(10)

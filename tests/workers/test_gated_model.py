@@ -157,7 +157,9 @@ def play(new_database: NewDatabase, redis_url: str, seed: int, steps: int) -> in
     """One life of the model; how many calls were asked for."""
     kind = type("Model", (GatedModel,), {"new_database": staticmethod(new_database), "redis_url": redis_url})
     model, chance = kind(), random.Random(seed)
-    with recorded("in one process: the same with every gate at work", speech=False) as model.verdict:
+    with recorded(
+        "in one process: a model of the dialer with every gate at work, on SQLite", speech=False
+    ) as model.verdict:
         model.open()
         try:
             for _ in range(steps):

@@ -11,7 +11,7 @@ import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from shared.bus import HEARTBEAT_TTL_MS, Heartbeat
+from shared.bus import HEARTBEAT_TTL_MS, MEDIA_KEY, Heartbeat
 from shared.clock import FakeClock, SystemClock
 from shared.settings import Caller
 from workers.room import (
@@ -244,18 +244,25 @@ def test_without_a_clock_of_its_own_the_server_tells_the_time(client: redis.Redi
     assert abs(expiry - LEASE_TTL_MS - SystemClock().now_ms()) < 60_000
 
 
-def beat(at: int, capacity: int, sessions: int, phone: int, *, draining: bool = False) -> bytes:
-    return msgspec.json.encode(
-        Heartbeat(at=at, capacity=capacity, sessions=sessions, phone_sessions=phone, draining=draining, listen="")
-    )
+def beat(capacity: int, sessions: int, phone: int, *, at: int = 0, **other: bool) -> Heartbeat:
+    told = {"draining": False, **other}
+    return Heartbeat(at=at, capacity=capacity, sessions=sessions, phone_sessions=phone, listen="", **told)
 
 
-def test_places_count_what_lives_and_is_not_taken_by_others() -> None:
-    now = 1_000_000
-    assert places([], now) == 0
-    assert places([beat(now, 200, 50, 30)], now) == 180
-    assert places([beat(now, 10, 12, 0)], now) == 0
-    assert places([beat(now, 200, 0, 0), beat(now, 100, 0, 0)], now) == 300
-    assert places([beat(now, 200, 40, 30, draining=True)], now) == 30
-    assert places([beat(now - HEARTBEAT_TTL_MS, 200, 0, 0)], now) == 200
-    assert places([beat(now - HEARTBEAT_TTL_MS - 1, 200, 0, 0), b"not json", "{}"], now) == 0
+def test_places_count_what_is_not_taken_by_others() -> None:
+    assert places([]) == 0
+    assert places([beat(200, 50, 30)]) == 180
+    assert places([beat(10, 12, 0)]) == 0
+    assert places([beat(200, 0, 0), beat(100, 0, 0)]) == 300
+    assert places([beat(200, 40, 30, draining=True)]) == 30
+    assert places([beat(200, 40, 30, recording=False), beat(10, 0, 0)]) == 40
+
+
+def test_only_media_that_lives_has_places(client: redis.Redis) -> None:
+    clock = FakeClock()
+    room = opened(client, A, clock=clock)
+    at = clock.now_ms() - HEARTBEAT_TTL_MS
+    told = {"old": beat(200, 0, 0, at=at), "gone": beat(100, 0, 0, at=at - 1)}
+    client.hset(MEDIA_KEY, mapping={name: msgspec.json.encode(one) for name, one in told.items()})
+    client.hset(MEDIA_KEY, mapping={"broken": b"not json", "empty": b"{}"})
+    assert room.media_places() == 200
