@@ -80,13 +80,13 @@ def filesystem_id(root: Path) -> str:
     marker = root / MARKER
     if not marker.exists():
         draft = root / f"{MARKER}.{secrets.token_hex(8)}"
-        draft.write_text(secrets.token_hex(8), encoding="ascii")
         try:
+            draft.write_text(secrets.token_hex(8), encoding="ascii")
             os.link(draft, marker)  # in one step, and only if nobody was faster
         except FileExistsError:
             pass
         finally:
-            draft.unlink()
+            draft.unlink(missing_ok=True)  # a full disk may have taken its name and no more
     return marker.read_text(encoding="ascii")
 
 

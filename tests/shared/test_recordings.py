@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from shared import recordings
 from shared.errors import RecordingPathError
+from tests.small_disk import small_disk
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 UUID = "2508162111590110001"
@@ -166,3 +167,13 @@ def test_lines_that_cannot_be_read_are_passed_over(tmp_path: Path) -> None:
     path = tmp_path / "x.jsonl"
     path.write_bytes(b"\xff\xfe\n{}\nnull\n" + recordings.encode_line(LINES[0]) + b'{"type":"other"}\n')
     assert list(recordings.read_lines(path)) == LINES[:1]
+
+
+def test_a_full_disk_leaves_no_draft_of_the_id_behind(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", 1) as disk:
+        disk.fill()
+        with pytest.raises(OSError, match="No space left"):
+            recordings.filesystem_id(disk.root)
+        disk.clear()
+        assert list(disk.root.iterdir()) == []
+        assert recordings.filesystem_id(disk.root) == recordings.filesystem_id(disk.root)
