@@ -23,14 +23,14 @@ from typing import Any
 
 import httpx2
 import redis
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine, func, make_url, select
 
 from deploy import embedded, procfile
 from deploy.readiness import heartbeats, ping_workers
 from deploy.state import write_endpoints
 from shared.bus import open_redis
 from shared.database import open_engine, reading, upgrade
-from shared.lifecycle import FINAL_TASKS, LIVE_CALLS
+from shared.lifecycle import FINAL_TASKS, LIVE_CALLS, CallState
 from shared.schema import calls, tasks
 from shared.settings import PREFIX, Settings, load
 from tests.faults.words import Stretch
@@ -42,7 +42,20 @@ SKEWED = Path(__file__).with_name("skewed")
 PLAYBOOKS = (ROOT / "playbooks", Path(__file__).with_name("playbooks"))
 """The product's, and those of attacks whose people need a robot that says little."""
 KEY, SECRET = "house-under-attack-api-key", "house-under-attack-phone-secret"
-"""Looked for in every log afterwards: neither may ever be written down."""
+DATABASE_PASSWORD, REDIS_PASSWORD = "house-under-attack-database-password", "house-under-attack-redis-password"
+WEBHOOK_SECRET = "house-under-attack-webhook-secret"
+SECRETS = {
+    "API_KEYS": KEY,
+    "PHONE_SECRET": SECRET,
+    "ASR_KEY": "house-under-attack-asr-key",
+    "TTS_KEY": "house-under-attack-tts-key",
+    "LLM_KEY": "house-under-attack-llm-key",
+    "DATABASE_URL": DATABASE_PASSWORD,
+    "REDIS_URL": REDIS_PASSWORD,
+    "a webhook": WEBHOOK_SECRET,
+}
+"""Looked for in every log afterwards: none may ever be written down (tests.faults.leaks). By the setting that has it."""
+TICKET = {"username": "张三", "ticketContent": "本周六上午九点，会员日活动。"}
 ROLES = ("web", "worker1", "worker2", "beat1", "beat2", "media1", "media2")
 READY_WITHIN = 90.0
 FINAL_WITHIN = 200.0
@@ -50,8 +63,7 @@ FINAL_WITHIN = 200.0
 LOOK_AGAIN = 0.25
 END_WITHIN = 20.0
 SETTINGS = {
-    "API_KEYS": KEY,
-    "PHONE_SECRET": SECRET,
+    **{name: SECRETS[name] for name in ("API_KEYS", "PHONE_SECRET", "ASR_KEY", "TTS_KEY", "LLM_KEY")},
     "ALLOW_STANDIN": "1",
     "CALLERS": "057128167421:concurrency=200,cps=100",
     "MAX_CALLS": "200",
@@ -96,8 +108,9 @@ class House:
         for playbook in (path for each in PLAYBOOKS for path in each.glob("*.md")):
             (directory / "playbooks" / playbook.name).symlink_to(playbook)
         own = {
-            "DATABASE_URL": database_url,
-            "REDIS_URL": f"redis://127.0.0.1:{self.ports['redis']}/0",
+            "DATABASE_URL": _with_password(database_url),
+            "REDIS_URL": f"redis://:{REDIS_PASSWORD}@127.0.0.1:{self.ports['redis']}/0",
+            "LLM_ENDPOINT": f"http://127.0.0.1:{self.ports['cloud']}/v1",
             "STATE_DIR": str(directory),
             "PHONE_URL": f"http://127.0.0.1:{self.ports['phone']}/np/sandbox/dialog",
             "PLAYBOOKS_DIR": str(directory / "playbooks"),
@@ -122,6 +135,8 @@ class House:
         self.unwritten: list[Stretch] = []
         self.unheard: list[Stretch] = []
         """When media's disk was full, and when speech was at fault (Unix time, milliseconds)."""
+        self.signatures: set[str] = set()
+        """Of links to recordings that were given out."""
         self._numbers = iter(range(100, 100_000))
 
     def __enter__(self) -> House:
@@ -185,7 +200,8 @@ class House:
         if role == "redis":
             directory = self.directory / "redis"
             directory.mkdir(exist_ok=True)
-            return embedded.redis_command(embedded.redis_server(), self.ports["redis"], directory)
+            command = embedded.redis_command(embedded.redis_server(), self.ports["redis"], directory)
+            return f"{command} --requirepass {REDIS_PASSWORD}"
         if role == "sandbox":
             secret = f"env SANDBOX_SECRET={SECRET} "
             return secret + embedded.sandbox_command(self.settings, self.ports["phone"], self.ports["cloud"], SCENARIO)
@@ -221,7 +237,6 @@ class House:
 
     def fill_disk(self, *roles: str) -> None:
         """From now on no file that these processes write may grow, as on a full disk: their writes fail with EFBIG."""
-        self.unwritten.append(Stretch(_now_ms(), math.inf))
         for role in roles:
             resource.prlimit(self.processes[role].pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
 
@@ -229,7 +244,6 @@ class House:
         for role in roles:
             limits = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
             resource.prlimit(self.processes[role].pid, resource.RLIMIT_FSIZE, limits)
-        self.unwritten[-1] = replace(self.unwritten[-1], end=_now_ms())
 
     def memory(self) -> dict[str, float]:
         """MiB that each role's processes hold (resident, all of its group together)."""
@@ -273,7 +287,7 @@ class House:
     def tickets(self, suffixes: Sequence[str], ticket_type: str = "活动通知1") -> list[dict[str, str]]:
         """One ticket each, to a number of its own that ends as the sandbox's people do."""
         numbers = [f"13{next(self._numbers):05d}{suffix}" for suffix in suffixes]
-        common = {"username": "张三", "ticketType": ticket_type, "ticketContent": "本周六上午九点，会员日活动。"}
+        common = TICKET | {"ticketType": ticket_type}
         return [{"ticketNo": f"T-{number}", "phone": number, **common} for number in numbers]
 
     def submit(self, suffixes: Sequence[str], *, within: float = 60.0) -> Batch:
@@ -345,6 +359,22 @@ class House:
         with reading(self.engine) as connection:
             return int(connection.execute(waiting).scalar_one())
 
+    def waihu(self, *arguments: str) -> str:
+        """What the command prints, as an administrator of this house runs it; whatever its exit code is."""
+        command = [sys.executable, "-m", "deploy.cli", *arguments]
+        ran = subprocess.run(
+            command, cwd=self.directory, env=self.environment, capture_output=True, text=True, timeout=60, check=False
+        )
+        return ran.stdout
+
+    def queued(self, batch: Batch) -> int:
+        """How many calls of these tasks wait to be dialled."""
+        mine = calls.c.batch_id.in_(list(batch.ids.values()))
+        with reading(self.engine) as connection:
+            return int(
+                connection.execute(select(func.count()).where(mine, calls.c.state == CallState.QUEUED)).scalar_one()
+            )
+
     def live(self, batch: Batch) -> list[dict[str, Any]]:
         """The witness's calls to these numbers that people are talking on."""
         mine = select(calls.c.uuid).where(
@@ -356,6 +386,13 @@ class House:
             uuids = connection.execute(mine).scalars().all()
         told = [httpx2.get(f"{self.phone}/report/{uuid}", timeout=30, trust_env=False) for uuid in uuids]
         return [call for call in (one.json() for one in told if one.status_code == 200) if call["state"] == "answered"]
+
+
+def _with_password(database_url: str) -> str:
+    """A server of ours trusts everybody, whatever password they give."""
+    if not database_url.startswith("postgresql"):
+        return database_url
+    return make_url(database_url).set(password=DATABASE_PASSWORD).render_as_string(hide_password=False)
 
 
 def wait_for(condition: Callable[[], bool], seconds: float, otherwise: str) -> None:

@@ -9,7 +9,7 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import cast
-from urllib.parse import quote
+from urllib.parse import parse_qs, quote, urlsplit
 
 import httpx2
 from sqlalchemy import func, insert, select
@@ -18,8 +18,9 @@ from websockets.sync.client import connect
 
 from shared.database import reading, writing
 from shared.schema import phone_events, tasks, webhook_deliveries, webhook_endpoints
+from tests.faults import leaks
 from tests.faults.attacks import BRIEF, FLEETING, TALKER
-from tests.faults.house import KEY, SECRET, Batch, House, answers, wait_for
+from tests.faults.house import FINAL_WITHIN, KEY, SECRET, WEBHOOK_SECRET, Batch, House, answers, wait_for
 from tests.faults.verdict import Struck, judge, note
 from tests.table import Verdict
 
@@ -29,6 +30,9 @@ ANSWER_WITHIN = 10.0
 GIVEN_UP_WITHIN = 30.0
 """The API gives a request 10 s to arrive, media a handshake 5; both look once a second."""
 FLOWER_PAGES = 20
+WITH_MODEL = "客服回访"
+"""A ticket type whose robot is a language model (playbooks/客服助手.md): what is said there goes out to a provider, too."""
+LINKS = 5
 QUEUES = ("dispatch", "dial", "events", "results", "webhooks")
 _ALLOWED = {"X-API-Key": KEY}
 _ESCAPES = "\x1b[2J\x1b]0;owned\x07\r\nX-Injected: 1\u2028"
@@ -67,7 +71,7 @@ def intrude(house: House, seed: int) -> Verdict:
     del seed  # there is no luck in it
     house.start("flower")
     wait_for(lambda: answers(f"http://127.0.0.1:{house.ports['flower']}/healthcheck"), 60, "Flower does not come up")
-    batch = house.submit([BRIEF] * 3 + [TALKER] * 2)
+    batch = house.submit([BRIEF] * 3 + [TALKER] * 2) + house.post(house.tickets([BRIEF] * 2, WITH_MODEL))
     before = _rows(house)
     with rebound_webhook(house) as canary:
         with slow_clients(house.ports["api"]) as to_api, slow_clients(house.ports["media"]) as to_media:
@@ -83,16 +87,20 @@ def intrude(house: House, seed: int) -> Verdict:
             after = _rows(house)
             batch += house.submit([FLEETING] * 3, within=ANSWER_WITHIN)
             tried += [(f"slow connection to {port}", _ended(client)) for port, client in (*to_api, *to_media)]
-        leaks = [*_flower(house, batch), *_messages(house, batch)]
-        house.end("flower")
+        found = _messages(house, batch)
         attack = "forged, keyless, hostile, oversized and slow requests; leaks"
-        verdict = judge(house, Struck(attack, batch, len(tried) + 1))
+        struck = Struck(attack, batch, len(tried) + 1)
+        wait_for(lambda: house.unfinished(batch) == 0, FINAL_WITHIN, "tasks are not final")
+        _play(house)
+        found += _pages(house, batch)
+        house.end("flower")
+        verdict = judge(house, struck)
         tried.append(("webhook whose name moved to loopback", canary()))
     wrong = [name for name, refused in tried if not refused]
     note(verdict, f"not refused: {wrong}" if wrong else "")
     note(verdict, f"rows that intruders made: {before} -> {after}" if before != after else "")
     note(verdict, "a log acts on terminals" if _terminals(house) else "")
-    return note(verdict, f"Flower shows {leaks}" if leaks else "")
+    return note(verdict, f"shown to everybody: {found}" if found else "")
 
 
 @contextmanager
@@ -134,7 +142,7 @@ def rebound_webhook(house: House) -> Iterator[Callable[[], bool]]:
     with socket.create_server(("127.0.0.1", 0)) as canary:
         canary.setblocking(False)
         url = f"http://127.0.0.1:{canary.getsockname()[1]}/latest/meta-data"
-        row = {"url": url, "secret": "s" * 32, "created_at": 0}
+        row = {"url": url, "secret": WEBHOOK_SECRET, "created_at": 0}
         with writing(house.engine) as connection:
             endpoint = connection.execute(
                 insert(webhook_endpoints).values(row).returning(webhook_endpoints.c.id)
@@ -283,39 +291,74 @@ def _send_too_much(house: House) -> Iterator[tuple[str, bool]]:
             yield f"{TOO_LARGE >> 20} MiB to {path}", b" 413 " in client.recv(4096).split(b"\r\n")[0]
 
 
-def _flower(house: House, batch: Batch) -> list[str]:
-    """What Flower should not show; it must have seen tasks, and asks for a key."""
-    url = f"http://127.0.0.1:{house.ports['flower']}"
-    seen: list[str] = []
+def _play(house: House) -> None:
+    """Recordings are played by their signed links, as people do in a browser."""
+    answer = house.call("/api/aicall/records/list", {"callType": "02", "pageNum": 1, "pageSize": 50})
+    assert answer is not None, "records/list was not answered"
+    links = [row["wavFileUrl"] for row in answer["rows"] if row["wavFileUrl"]]
+    house.signatures |= {parse_qs(urlsplit(link).query)["sig"][0] for link in links}
+    assert house.signatures, "no link carries a signature"
+    for link in links[:LINKS]:
+        httpx2.get(link, timeout=ANSWER_WITHIN, trust_env=False).raise_for_status()
 
-    def shown() -> bool:
+
+def _pages(house: House, batch: Batch) -> list[str]:
+    """What leaks where people look: all that Flower shows, everybody's metrics and health, and what the command prints."""
+    words = leaks.forbidden(house, batch, leaks.said_by_people(house.report()["calls"]))
+    shown = _flower(house)
+    media = f"http://127.0.0.1:{house.ports['media']}"
+    for url in (
+        f"{house.api}/metrics",
+        f"{house.api}/readyz",
+        f"{media}/metrics",
+        f"{media}/readyz",
+        f"{media}/healthz",
+    ):
+        answer = httpx2.get(url, headers=_ALLOWED, timeout=ANSWER_WITHIN, trust_env=False)
+        shown[url] = answer.raise_for_status().text
+    for command in (("settings",), ("settings", "--json"), ("doctor", "--json")):
+        shown[f"waihu {' '.join(command)}"] = house.waihu(*command)
+    silent = [where for where, text in shown.items() if not text]
+    url = f"http://127.0.0.1:{house.ports['flower']}/api/tasks"
+    told = ["all of Flower"] if httpx2.get(url, timeout=ANSWER_WITHIN, trust_env=False).status_code != 401 else []
+    told += [f"nothing by {where}" for where in silent]
+    return told + [f"{kind} by {where}" for where, text in shown.items() for kind in leaks.found(text, words)]
+
+
+def _flower(house: House) -> dict[str, str]:
+    """Every page of Flower and every answer of its API that only reads, by its path; it must have seen tasks and workers."""
+    url, shown = f"http://127.0.0.1:{house.ports['flower']}", dict[str, str]()
+
+    def see(path: str) -> str:
+        answer = httpx2.get(url + path, auth=("waihu", KEY), timeout=3 * ANSWER_WITHIN, trust_env=False)
+        shown[path] = answer.raise_for_status().text
+        return shown[path]
+
+    def has_seen() -> bool:
         try:
-            answer = httpx2.get(f"{url}/api/tasks", auth=("waihu", KEY), timeout=ANSWER_WITHIN, trust_env=False)
+            tasks, workers = (json.loads(see(path)) for path in ("/api/tasks", "/api/workers?refresh=true"))
         except httpx2.HTTPError:
             return False
-        seen[:] = [answer.text]
-        return answer.status_code == 200 and len(answer.json()) > 0
+        return bool(tasks) and any(about.get("conf") for about in workers.values())
 
-    wait_for(shown, 60, "Flower shows no task")
-    for uuid in list(json.loads(seen[0]))[:FLOWER_PAGES]:
-        page = httpx2.get(f"{url}/task/{uuid}", auth=("waihu", KEY), timeout=ANSWER_WITHIN, trust_env=False)
-        seen[0] += page.text
-    leaks = ["all to everybody"] if httpx2.get(f"{url}/api/tasks", trust_env=False).status_code != 401 else []
-    forbidden = {
-        "a number": tuple(batch.ids),
-        "a secret": (KEY, SECRET),
-        "a ticket": ("会员日", "\\u4f1a\\u5458\\u65e5"),
-    }
-    return leaks + [what for what, words in forbidden.items() if any(word in seen[0] for word in words)]
+    wait_for(has_seen, 60, "Flower shows no task, or no worker's settings")
+    for path in ("/", "/workers", "/tasks", "/broker", "/metrics", "/api/queues/length", "/api/task/types"):
+        see(path)
+    for worker in json.loads(shown["/api/workers?refresh=true"]):
+        see(f"/worker/{worker}")
+    for uuid in list(json.loads(shown["/api/tasks"]))[:FLOWER_PAGES]:
+        see(f"/task/{uuid}")
+        see(f"/api/task/info/{uuid}")
+    return {f"Flower's {path}": text for path, text in shown.items()}
 
 
 def _messages(house: House, batch: Batch) -> list[str]:
     """Celery's messages as they lie in Redis, base64 undone: Flower and every broker's console would show them."""
-    words = (*batch.ids, KEY, SECRET, "会员日", "张三")
+    words = leaks.forbidden(house, batch)
     found = []
     for queue in QUEUES:
         for message in cast("list[bytes]", house.redis.lrange(queue, 0, -1)):
             document = json.loads(message)
             said = base64.b64decode(document["body"]).decode() + json.dumps(document["headers"], ensure_ascii=False)
-            found += [f"{queue} holds a message that says too much"] if any(word in said for word in words) else []
+            found += [f"{queue} holds a message that says too much"] if leaks.found(said, words) else []
     return found

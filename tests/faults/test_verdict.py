@@ -16,7 +16,7 @@ from shared import recordings
 from shared.database import open_engine, upgrade, writing
 from shared.schema import calls, phone_events, tasks
 from shared.settings import Settings, load
-from tests.faults.house import KEY, SECRET, Batch, House
+from tests.faults.house import SECRETS, TICKET, Batch, House
 from tests.faults.verdict import (
     BROKEN_OFF,
     compare_files,
@@ -31,6 +31,7 @@ from tests.table import Verdict
 from workers.room import LEASES_KEY
 
 BEGUN = [{"action": "start_stream", "at_ms": 150.0, "code": 0}]
+SIGNATURE = "5f0c" * 10
 NUMBER, UUID, NOW = "13900000101", "2611201530000000001", 1_795_000_000_000
 
 
@@ -46,6 +47,7 @@ class Paper:
     deaths: list[tuple[int, str]] = field(default_factory=list)
     unwritten: list[Stretch] = field(default_factory=list)
     unheard: list[Stretch] = field(default_factory=list)
+    signatures: frozenset[str] = frozenset({SIGNATURE})
 
     def report(self) -> dict[str, Any]:
         return {"calls": self.rung}
@@ -285,6 +287,8 @@ def test_words_of_a_time_in_which_nothing_could_be_written_or_understood(paper: 
     assert verdict_of(paper).lost_words == 5 - BROKEN_OFF
     paper.unheard.pop()
     paper.unwritten.append(Stretch(NOW + 9500, NOW + 9550))
+    assert verdict_of(paper).lost_words == 8  # there was room again before the call was over
+    paper.unwritten[-1] = Stretch(NOW + 9500, NOW + 12_000)
     assert verdict_of(paper).lost_words == 4
     paper.unwritten.append(Stretch(NOW - 100, NOW + 100))
     assert verdict_of(paper).words == 0
@@ -305,10 +309,34 @@ def test_a_task_that_is_not_final(paper: Paper) -> None:
     assert (verdict.not_final, verdict.survived) == (1, 0)
 
 
-@pytest.mark.parametrize("word", [NUMBER, KEY, SECRET, "会员日", "\\u4f1a\\u5458\\u65e5"])
-def test_a_word_that_no_log_may_hold(paper: Paper, word: str) -> None:
+@pytest.mark.parametrize(
+    ("word", "what"),
+    [
+        (NUMBER, "a number"),
+        (f"0086{NUMBER}7", "a number"),
+        *((secret, "a secret") for secret in SECRETS.values()),
+        ("d2FpaHU6aG91c2UtdW5kZXItYXR0YWNrLWFwaS1rZXk=", "a secret"),
+        (SIGNATURE, "a link's signature"),
+        (TICKET["username"], "a name"),
+        ("会员日活动", "a ticket"),
+        ("\\u4f1a\\u5458\\u65e5\\u6d3b\\u52a8", "a ticket"),
+        ("%E4%BC%9A%E5%91%98%E6%97%A5%E6%B4%BB%E5%8A%A8", "a ticket"),
+        ("我是小外助手", "dialogue"),
+        (repr("我是小外助手".encode()), "dialogue"),
+        ("我周末不在家里", "dialogue"),
+    ],
+)
+def test_a_word_that_no_log_may_hold(paper: Paper, word: str, what: str) -> None:
+    """The last was said by somebody and is in no record."""
+    audio = talk((0, 12_000))
+    audio["said"].append({"kind": "answer", "text": "这个，我周末不在家里。", "start_ms": 11_900.0, "end_ms": 13_000.0})
+    paper.ring(audio=audio)
+    record(paper, SAID, "您好，我是小外助手。", ANSWER, BYE)
+    assert judged(paper) == []
+    (paper.logs / "sandbox.log").write_text(f"a line with {word} in it, of the witness", encoding="utf-8")
+    assert judged(paper) == []
     (paper.logs / "worker1.log").write_text(f"a line with {word} in it", encoding="utf-8")
-    assert judged(paper) == ["worker1.log holds 1 words that no log may hold"]
+    assert judged(paper) == [f"worker1.log holds {what}, which no log may hold"]
 
 
 def test_what_should_be_gone_by_the_end(paper: Paper) -> None:

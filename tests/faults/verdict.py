@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -16,15 +14,14 @@ from shared import recordings
 from shared.database import reading
 from shared.lifecycle import FINAL_TASKS, LIVE_CALLS
 from shared.schema import calls, phone_events, tasks
-from tests.faults.house import FINAL_WITHIN, KEY, SECRET, Batch, House, wait_for
+from tests.faults import leaks
+from tests.faults.house import FINAL_WITHIN, Batch, House, wait_for
 from tests.faults.words import during, missing, must_be_recorded, words_of
 from tests.table import Verdict
 from workers import wav
 from workers.record import read_parts
 from workers.room import LEASES_KEY
 
-NUMBER_DIGITS = 11
-_DIGITS = re.compile(rf"\d{{{NUMBER_DIGITS},}}", re.ASCII)
 BROKEN_OFF = 2
 """Characters that the witness may have heard of words whose synthesis broke off: no record has a word that was not whole."""
 CLOSED_WITHIN = 120.0
@@ -207,19 +204,11 @@ def frames(path: Path) -> int:
 
 
 def read_logs(house: House, batch: Batch, verdict: Verdict) -> None:
-    """No full number, no secret, no word of a ticket in what any of our processes wrote (the sandbox is not ours)."""
-    forbidden = [KEY, SECRET, "会员日", "张三"]
-    forbidden += [json.dumps(word)[1:-1] for word in ("会员日", "张三")]
+    """No full number, no secret, no word of a ticket or a talk in what any of our processes wrote (the sandbox is not ours),
+    at level DEBUG."""
+    reports = [call for call in house.report()["calls"] if call["callee"] in batch.ids]
+    words = leaks.forbidden(house, batch, leaks.said_by_people(reports))
     for path in house.logs.glob("*.log"):
-        if path.stem in ("sandbox", "redis"):
-            continue
-        said = path.read_text(encoding="utf-8", errors="replace")
-        found = sum(word in said for word in forbidden) + len(_numbers(said) & batch.ids.keys())
-        if found:
-            verdict.broken.append(f"{path.name} holds {found} words that no log may hold")
-
-
-def _numbers(said: str) -> set[str]:
-    """Whatever in a text may be a phone number of these attacks, also within more digits."""
-    runs = set(_DIGITS.findall(said))
-    return {run[at : at + NUMBER_DIGITS] for run in runs for at in range(len(run) - NUMBER_DIGITS + 1)}
+        if path.stem not in ("sandbox", "redis"):
+            found = leaks.found(path.read_text(encoding="utf-8", errors="replace"), words)
+            verdict.broken += [f"{path.name} holds {', '.join(found)}, which no log may hold"] if found else []

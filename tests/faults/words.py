@@ -74,7 +74,7 @@ def must_be_recorded(
     unheard: Sequence[Stretch] = (),
 ) -> dict[str, str]:
     """By role, the words that nothing excuses. All in Unix time, milliseconds: when a media process died; when nothing
-    could be written, which loses the words of that time, and the calls that began in it; and when recognition was at
+    could be written, which loses the words of that time in calls that ended in it, and the calls that began in it; and when recognition was at
     fault, which loses what was said in calls of that time.
 
     A word that we said is ours to keep unless the line broke within a second after it, or media died within a second
@@ -100,7 +100,11 @@ def must_be_recorded(
     nobody_knew = not any(action["action"] == "start_stream" for action in report["actions"])
     if nobody_knew or during(report, unheard):
         theirs = []
-    away = [Stretch(one.start - answered - LAST_SECOND_MS, one.end - answered + LAST_SECOND_MS) for one in unwritten]
+    away = [
+        Stretch(one.start - answered - LAST_SECOND_MS, one.end - answered + LAST_SECOND_MS)
+        for one in unwritten
+        if answered + over <= one.end + LAST_SECOND_MS  # else it waited in memory, and was written when there was room
+    ]
     return {"assistant": _within(heard(report), ours, away), "user": _within(said(report), theirs, away)}
 
 
