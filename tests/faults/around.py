@@ -16,8 +16,9 @@ import httpx2
 from shared.lifecycle import FINAL_TASKS, LIVE_CALLS, STATUS_TEXT, WAITING_TASKS, TaskState
 from tests.faults.attacks import ABSENT, BRIEF, FLEETING, HOLDER, REFUSED
 from tests.faults.attempts import Witness, attempts, by_task, now_ms, states_of, statuses, tasks_of, unheard
-from tests.faults.drain import HOLDING, on_the_phone
+from tests.faults.drain import on_the_phone
 from tests.faults.house import KEY, Batch, House, wait_for
+from tests.faults.talks import HOLDING
 from tests.faults.verdict import Struck
 from tests.table import Verdict
 from workers.gates import FREQUENCY

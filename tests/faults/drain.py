@@ -14,7 +14,7 @@ from shared.database import reading
 from shared.schema import calls
 from tests.faults.attacks import HOLDER, TALKER
 from tests.faults.house import Batch, House, wait_for
-from tests.faults.talks import MEDIA, seconds_of
+from tests.faults.talks import HOLDING, MEDIA, seconds_of
 from tests.faults.verdict import Struck
 from tests.table import Verdict
 from workers.record import read_parts
@@ -24,8 +24,6 @@ LONG_CALLS = {"MAX_CALL_SECONDS": "90", "DRAIN_TIMEOUT": "90s"}
 ROOM = {"MAX_CALLS": "300", "CALLERS": "057128167421:concurrency=300,cps=12"}
 """For 200 calls beside the ordinary ones. They come within seventeen seconds, so that not all of them talk at the same
 moment: two cores also play the people, who cost five times as much while they are talked to."""
-HOLDING = "值班热线"
-"""The ticket type whose robot answers when it is asked, and waits (tests/faults/playbooks)."""
 HELD_SECONDS = 60
 """Who holds the line hangs up then (scenario.yaml)."""
 EARLY, LATE = ("喂？听得到吗？", "听得到，请您稍等。"), ("你还在吗？", "我还在，请您稍等。")
