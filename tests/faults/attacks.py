@@ -210,7 +210,7 @@ def stops(house: House, seed: int, races: int = 30, size: int = 8) -> Struck:
     for _ in range(races):
         some = house.submit([luck.choice(PEOPLE) for _ in range(size)])
         batch += some
-        time.sleep(luck.uniform(0, 1.2))
+        time.sleep(luck.uniform(0, 1.2))  # the moment is the attack
         house.stop(list(some.ids.values()))
         answered |= dict.fromkeys(some.ids.values(), time.time_ns() // 1_000_000)
 

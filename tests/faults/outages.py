@@ -39,12 +39,12 @@ def redis_outage(house: House, seed: int, away: float = AWAY) -> Struck:
     """Full, wiped, killed, and away for 30 s while tickets come in."""
     luck = random.Random(seed)
     batch = house.submit([luck.choice(PEOPLE) for _ in range(12)] + [TALKER])
-    time.sleep(luck.uniform(0.5, 2))
+    _under_way(house, batch, luck)
     with full_broker(house.redis) as refused:
         until = time.monotonic() + FULL
         while time.monotonic() < until:
             batch += house.submit([luck.choice(PEOPLE)], within=10)
-            time.sleep(1.5)
+            time.sleep(1.5)  # they come one by one
     ended = [role for role, process in house.processes.items() if process.poll() is not None]
     house.revive()
     batch += house.submit([luck.choice(PEOPLE) for _ in range(4)])
@@ -54,19 +54,25 @@ def redis_outage(house: House, seed: int, away: float = AWAY) -> Struck:
         lambda: house.kill("redis"),
     )
     for blow in blows:
-        time.sleep(luck.uniform(1, 3))
+        time.sleep(luck.uniform(1, 3))  # the moment is the attack
         blow()
         batch += house.submit([luck.choice(PEOPLE) for _ in range(6)])
     until = time.monotonic() + away
     while time.monotonic() < until:
         batch += house.submit([luck.choice(PEOPLE)], within=10)
-        time.sleep(2)
+        time.sleep(2)  # as above
     house.start("redis")
     wait_for(house.redis_answers, 30, "Redis does not answer")
     struck = Struck(f"Redis: full, FLUSHALL, SIGKILL, away for {away:g} s", batch, len(blows) + 1)
     struck.broken += [] if refused[0] else ["the broker was never full"]
     struck.broken += [f"a full broker has ended {ended}"] if ended else []
     return struck
+
+
+def _under_way(house: House, batch: Batch, luck: random.Random) -> None:
+    """Returns at some moment after the first of these people has picked up."""
+    wait_for(lambda: bool(house.live(batch)), 60, "nobody is on the phone")
+    time.sleep(luck.uniform(0, 1.5))  # the moment is the attack
 
 
 @contextmanager
@@ -107,13 +113,14 @@ def postgresql_outage(house: House, server: PostgreSQL, seed: int) -> Struck:
     """Restarted without a word, and away for 30 s, with calls in every state."""
     luck = random.Random(seed)
     batch = house.submit([luck.choice(PEOPLE) for _ in range(12)] + [TALKER])
-    time.sleep(luck.uniform(1, 3))
+    _under_way(house, batch, luck)
     server.stop()
     server.start()
-    batch += house.submit([luck.choice(PEOPLE) for _ in range(12)] + [TALKER])
-    time.sleep(luck.uniform(1, 3))
+    some = house.submit([luck.choice(PEOPLE) for _ in range(12)] + [TALKER])
+    batch += some
+    _under_way(house, some, luck)
     server.stop()
-    time.sleep(AWAY)
+    time.sleep(AWAY)  # so long it is
     answered = house.call("/api/aicall/createTasks", house.tickets([BRIEF])) is not None
     server.start()
     batch += house.submit([luck.choice(PEOPLE) for _ in range(6)])
@@ -135,7 +142,7 @@ def postgresql_contention(house: House, server: PostgreSQL, seed: int) -> Struck
     with no_connection_left(house):
         tickets = house.tickets([luck.choice(PEOPLE) for _ in range(4)])
         house.call("/api/aicall/createTasks", tickets)
-        time.sleep(TAKEN)
+        time.sleep(TAKEN)  # so long they are
     batch += house.post(tickets)  # whether or not it was answered then, these are the same tasks
     met = [server.said(words) - already for words, already in zip(complaints, before, strict=True)]
     struck = Struck("PostgreSQL: deadlocks, no serialization, sessions killed, no connection left", batch, sum(met))
@@ -151,7 +158,7 @@ def _come(house: House, luck: random.Random, seconds: float) -> Batch:
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         batch += house.submit([luck.choice(PEOPLE) for _ in range(4)])
-        time.sleep(1)
+        time.sleep(1)  # they come in every second
     return batch
 
 
