@@ -19,15 +19,16 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx2
 import redis
 from sqlalchemy import Engine, func, make_url, select
 
 from deploy import embedded, procfile
-from deploy.readiness import heartbeats, ping_workers
+from deploy.readiness import ping_workers
 from deploy.state import write_endpoints
+from shared import bus
 from shared.bus import open_redis
 from shared.database import open_engine, reading, upgrade
 from shared.lifecycle import FINAL_TASKS, LIVE_CALLS, CallState
@@ -277,10 +278,17 @@ class House:
         media = media or sum(role.startswith("media") for role in self.roles)
         workers = sum(role.startswith("worker") for role in self.roles)
         try:
-            beats = [beat for beat in heartbeats(self.settings) if not beat.draining]
+            beats = self._beating()
         except redis.RedisError:
             return False
-        return answers(f"{self.api}/readyz") and len(beats) >= media and len(ping_workers(self.settings)) >= workers
+        return answers(f"{self.api}/readyz") and beats >= media and len(ping_workers(self.settings)) >= workers
+
+    def _beating(self) -> int:
+        """How many media processes that live take calls: the heartbeat of one that was killed is believed for seconds."""
+        pids = {str(process.pid) for process in self.processes.values() if process.poll() is None}
+        told = cast("dict[bytes, bytes]", self.redis.hgetall(bus.MEDIA_KEY))
+        mine = [raw for name, raw in told.items() if name.decode().rsplit("-", 2)[1] in pids]
+        return sum(not beat.draining for beat in bus.living(mine, _now_ms()))
 
     # --- what people do ----------------------------------------------------------------------------------------------
 

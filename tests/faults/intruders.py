@@ -322,6 +322,7 @@ def _pages(house: House, batch: Batch) -> list[str]:
     url = f"http://127.0.0.1:{house.ports['flower']}/api/tasks"
     told = ["all of Flower"] if httpx2.get(url, timeout=ANSWER_WITHIN, trust_env=False).status_code != 401 else []
     told += [f"nothing by {where}" for where in silent]
+    told += [f"no case of {kind} to look for" for kind, some in words.items() if not some]
     return told + [f"{kind} by {where}" for where, text in shown.items() for kind in leaks.found(text, words)]
 
 

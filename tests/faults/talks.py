@@ -73,7 +73,7 @@ def disk_full(house: House, seed: int, disk: SmallDisk | None = None) -> Struck:
     nobody else.
     """
     luck = random.Random(seed)
-    talking = house.submit([TALKER] * 4) if disk is None else house.post(house.tickets([HOLDER] * 4, HOLDING))
+    talking = house.post(house.tickets([HOLDER] * 4, HOLDING))
     wait_for(lambda: _recorded(house, talking) == 4, 60, "four people do not talk")
     time.sleep(luck.uniform(0, 1.5))  # the moment is the attack
     caught = house.submit([BRIEF] * 3)
@@ -202,8 +202,10 @@ def _may_call(house: House) -> bool:
 def _not_told(house: House, *, doctor: bool) -> list[str]:
     """By whom it is not said that nothing can be recorded. Both media processes share a port, so each is met in time."""
     media = f"http://127.0.0.1:{house.ports['media']}"
-    pages = [httpx2.get(f"{media}/metrics", timeout=10, trust_env=False).text for _ in range(ASKED)]
-    ready = [httpx2.get(f"{media}/readyz", timeout=10, trust_env=False).json() for _ in range(ASKED)]
+    anew = httpx2.Limits(max_keepalive_connections=0)
+    with httpx2.Client(timeout=10, trust_env=False, limits=anew) as client:
+        pages = [client.get(f"{media}/metrics").text for _ in range(ASKED)]
+        ready = [client.get(f"{media}/readyz").json() for _ in range(ASKED)]
     api = httpx2.get(f"{house.api}/metrics", headers={"X-API-Key": KEY}, timeout=10, trust_env=False).text
     told = {
         "a failure in media's metrics": any(_gauge(page, "recording_failures_total") > 0 for page in pages),

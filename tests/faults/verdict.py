@@ -23,7 +23,8 @@ from workers.record import read_parts
 from workers.room import LEASES_KEY
 
 BROKEN_OFF = 2
-"""Characters that the witness may have heard of words whose synthesis broke off: no record has a word that was not whole."""
+"""Characters that the witness may have heard of words whose synthesis broke off, for each fault that a call lived through: no
+record has a word that was not whole."""
 CLOSED_WITHIN = 120.0
 """From the last final task to the last closed record and lease: a record closes 30 s after its call, and a sweep comes by."""
 
@@ -173,7 +174,8 @@ def compare_words(house: House, batch: Batch, verdict: Verdict) -> None:
             if role == "user" and _speech_failed(row):
                 continue
             recorded = words_of(turn["content"] for turn in row.dialogue or () if turn["role"] == role)
-            broken_off = BROKEN_OFF if role == "assistant" and during(report, house.unheard) else 0
+            faults = sum(during(report, [one]) for one in house.unheard)
+            broken_off = BROKEN_OFF * faults if role == "assistant" else 0
             lost = max(0, missing(expected, recorded) - broken_off)
             verdict.words += len(expected)
             verdict.lost_words += lost
