@@ -19,7 +19,8 @@ UPLINK_SAMPLES = 800
 
 
 class Recognising:
-    """One call's. Audio that comes while no recogniser is open waits in the call's ring (10 s)."""
+    """One call's. Audio that comes while no recogniser is open waits in the call's ring (10 s), and so does what one that
+    failed had taken and not made final: the next one hears it again."""
 
     def __init__(
         self,
@@ -43,8 +44,12 @@ class Recognising:
         self._uplink: Uplink = ears.uplink(ears.ring.oldest, UPLINK_SAMPLES)
         self._open: Recognizer | None = None
         self._failures = 0
+        self._origin = 0
+        self._began = self._settled = self._unsettled = self._uplink.position
+        """Ring indexes: where the open recogniser's audio begins, up to where all has its final text, and where the
+        sentence begins that has none yet."""
         self._first_index = 0
-        self._last_index = -1
+        self._last_index = self._last_final = -1
         self._reopen = timers.alarm(self.start)
         self.due = self._uplink.position + UPLINK_SAMPLES
         """Ring index from which on ``pump`` has something to do."""
@@ -56,12 +61,13 @@ class Recognising:
 
     def start(self) -> None:
         """Opens the recogniser, from the audio that was not recognised yet."""
-        position = max(self._uplink.position, self._ears.ring.oldest)
-        origin = self._ears.timeline(position) * 1000 // RATE
-        self._first_index = self._last_index + 1
+        self._began = self._uplink.position = max(self._uplink.position, self._ears.ring.oldest)
+        self._origin = self._ears.timeline(self._began) * 1000 // RATE
+        heard_again = self._began <= self._unsettled
+        self._first_index = 1 + (self._last_final if heard_again else self._last_index)
         try:
             self._open = self._recognizers.open(
-                resolve.recognition(self._option, self._configured, origin), self._recognised, self._failed
+                resolve.recognition(self._option, self._configured, self._origin), self._recognised, self._failed
             )
         except SpeechFailure as failure:
             self._failed(failure)
@@ -93,10 +99,22 @@ class Recognising:
         self._failures = 0
         index = self._first_index + recognition.index
         self._last_index = max(self._last_index, index)
+        if recognition.final:
+            self._last_final = max(self._last_final, index)
+            self._settled = max(self._settled, min(self._place(recognition.end_ms), self._uplink.position))
+            self._unsettled = self._settled
+        else:
+            self._unsettled = self._place(recognition.start_ms)
         self._on_recognition(replace(recognition, index=index))
 
+    def _place(self, ms: int) -> int:
+        """The ring index of a moment of the call, as the open recogniser counts."""
+        return self._began + (ms - self._origin) * RATE // 1000
+
     def _failed(self, failure: SpeechFailure) -> None:
+        """What it was pushed and had no final text for died with it: the ring still has the last 10 s."""
         self._open = None
+        self._uplink.position = max(self._settled, self._ears.ring.oldest)
         again = failure.code != "provider" and self._failures < len(REOPEN_AFTER)
         if again:
             self._reopen.set(self._now() + REOPEN_AFTER[self._failures])
