@@ -32,7 +32,8 @@ SENTENCE_SILENCE_MS = 400
 """Silence after which the service makes a sentence final. Its default, 800, would hold up every answer; the pieces that
 a pause makes of one sentence are joined again by turn detection."""
 RECONNECT_SECONDS = (0.1, 0.5, 1.5)
-"""Pauses before each new try. As many failures in a row, without a result between them, and recognition is over."""
+"""Pauses before each new try. As many failures in a row, without a word between them, and recognition is over: a
+heartbeat shows that the service hears, not that it understands."""
 RESULT_SECONDS = 3.0
 """From the end of speech to a result of any kind: normally below one; after three the stream hangs."""
 MOST_STALLS = 2
@@ -211,7 +212,7 @@ class AliyunRecognizer:
             if reply.event == "task-finished":
                 return
             if reply.event == "result-generated" and reply.sentence is not None:
-                self._had_result = True
+                self._had_result = self._had_result or (bool(reply.sentence.text) and not reply.sentence.heartbeat)
                 self._disarm()
                 self._understand(reply.sentence, base_ms)
 

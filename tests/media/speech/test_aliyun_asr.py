@@ -403,3 +403,28 @@ def test_extra_parameters_and_language_are_passed_on() -> None:
         assert run_task["parameters"]["vocabulary_id"] == "v1"
 
     run(scenario)
+
+
+def test_a_service_that_only_gives_signs_of_life_is_given_up() -> None:
+    async def scenario() -> None:
+        connections = 0
+
+        async def script(peer: Peer) -> None:
+            nonlocal connections
+            connections += 1
+            await peer.started()
+            heartbeat = {"sentence_id": 0, "begin_time": 0, "end_time": None, "text": "", "heartbeat": True}
+            await peer.event("result-generated", {"output": {"sentence": heartbeat}})
+            await peer.sentence("", 0, None)
+            await peer.event("task-failed", error_code="InternalError.Algo", error_message="engine")
+
+        async with scripted(script) as service:
+            understood = Understood()
+            recognition = recognizer(service.endpoint, understood)
+            await understood.until(lambda: understood.failure is not None)
+            assert understood.failure is not None
+            assert understood.failure.code == "InternalError.Algo"
+            assert connections == 4
+            await recognition.close()
+
+    run(scenario)
