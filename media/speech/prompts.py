@@ -27,9 +27,11 @@ log = logging.getLogger(__name__)
 
 
 def prompt_key(options: SynthesisOptions, text: str) -> str:
-    """Everything that shapes the audio, and the text, as 40 hex digits."""
+    """Everything that shapes the audio, and the text, as 40 hex digits. The endpoint does: the voice of a stand-in or of
+    a trial, under the name of the real one, is not to be heard by customers."""
     parts = (
         options.provider,
+        options.endpoint,
         options.model,
         options.speaker,
         options.samplerate,
