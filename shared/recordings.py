@@ -21,6 +21,7 @@ import msgspec
 
 from shared.errors import RecordingPathError
 from shared.ids import is_call_uuid
+from shared.unicode import storable
 
 ROOT = "ai_call"
 MAX_PARTS = 50
@@ -147,8 +148,8 @@ _decoder = msgspec.json.Decoder(Line)
 
 
 def encode_line(line: Line) -> bytes:
-    """One line of a transcript, with its newline."""
-    return _encoder.encode(line) + b"\n"
+    """One line of a transcript, with its newline. Whatever was said or noted can be written, and read into SQL later."""
+    return _encoder.encode(_storable(line)) + b"\n"
 
 
 def turns(lines: Iterable[Line]) -> list[Turn]:
@@ -170,6 +171,13 @@ def read_lines(path: Path) -> Iterator[Line]:
     with path.open("rb") as file:
         for raw in file:
             try:
-                yield _decoder.decode(raw)
+                yield _storable(_decoder.decode(raw))
             except (msgspec.DecodeError, UnicodeDecodeError):
                 continue
+
+
+def _storable(line: Line) -> Line:
+    """The line with shared.unicode.storable texts; itself if they are."""
+    texts = {name: value for name in line.__struct_fields__ if isinstance(value := getattr(line, name), str)}
+    changed = {name: stored for name, value in texts.items() if (stored := storable(value)) != value}
+    return msgspec.structs.replace(line, **changed) if changed else line

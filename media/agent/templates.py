@@ -11,6 +11,7 @@ from jinja2.exceptions import SecurityError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from media.agent.ticket import FIELDS, sample_fields
+from shared.unicode import storable
 
 HEARD = "heard"
 """What the customer has just said; only where a reply is made of it."""
@@ -36,7 +37,7 @@ class Text:
     def render(self, fields: Mapping[str, str]) -> str:
         """The text for one ticket. Raises TemplateFault if it cannot be made of these fields."""
         try:
-            return self.compiled.render(fields)[:LONGEST_TEXT].strip()
+            return storable(self.compiled.render(fields))[:LONGEST_TEXT].strip()
         except (TemplateError, SecurityError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
             raise TemplateFault(f"cannot be rendered: {error}") from error
 
@@ -52,7 +53,7 @@ def compile_text(source: str, *, more: Iterable[str] = ()) -> Text:
                 f"unknown name {', '.join(sorted(unknown))}; expected one of {', '.join(sorted(allowed))}"
             )
         text = Text(source, "{{" not in source and "{%" not in source, _environment.from_string(source))
-    except TemplateError as error:
+    except (TemplateError, RecursionError) as error:
         raise TemplateFault(f"not a template: {error}") from error
     text.render(sample_fields() | dict.fromkeys(more, "好的"))
     return text

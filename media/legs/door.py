@@ -133,7 +133,7 @@ class _Waiting:
         socket.receiver = self._received
         assert socket.request is not None
         asked = parse_qs(urlsplit(socket.request.path).query).get("call_id", [""])[0]
-        if 0 < len(asked) <= MAX_CALL_ID:
+        if _may_be_call_id(asked):
             self._know(asked)
 
     async def call_id(self) -> str:
@@ -169,7 +169,7 @@ class _Waiting:
                 self._socket.protocol.fail(1007, "too many frames that are none")
                 self._socket.send_data()
             return
-        if not 0 < len(frame.call_id) <= MAX_CALL_ID:
+        if not _may_be_call_id(frame.call_id):
             self.bad.bad("no_call_id")
             return
         self.heard_at = self._clock()
@@ -186,6 +186,11 @@ class _Waiting:
         self._call_id = call_id
         if not self._known.done():
             self._known.set_result(call_id)
+
+
+def _may_be_call_id(text: str) -> bool:
+    """No NUL either: PostgreSQL takes none, not even to look for."""
+    return 0 < len(text) <= MAX_CALL_ID and "\0" not in text
 
 
 async def _shut(socket: AudioConnection, code: int, reason: str) -> None:

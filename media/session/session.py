@@ -32,6 +32,7 @@ from media.turns import Turn
 from shared import recordings
 from shared.bus import Briefing
 from shared.clock import Clock
+from shared.unicode import storable
 
 TICK = 0.02
 """Seconds between two ticks of the pacer."""
@@ -138,7 +139,7 @@ class Session:
         """See SessionPort."""
         name = play_id if play_id is not None else self._orders.new_play_id()
         if not self.over:
-            command = Tts(text=text, play_id=name, auto_hangup=auto_hangup)
+            command = Tts(text=storable(text), play_id=name, auto_hangup=auto_hangup)
             self._orders.say(command, more=more, interruptible=interruptible, wait_input=wait_input)
         return name
 

@@ -177,3 +177,15 @@ def test_a_full_disk_leaves_no_draft_of_the_id_behind(tmp_path: Path) -> None:
         disk.clear()
         assert list(disk.root.iterdir()) == []
         assert recordings.filesystem_id(disk.root) == recordings.filesystem_id(disk.root)
+
+
+def test_a_line_can_be_written_whatever_was_said_and_read_into_sql(tmp_path: Path) -> None:
+    said = recordings.Turn(role="user", content="a\0b\ud83d", start=1, end=2)
+    noted = recordings.Tag(at=1, name="callback_wanted", value="\ude00")
+    earlier = b'{"type":"tag","at":2,"name":"x","value":"\\u0000"}\n'
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(recordings.encode_line(said) + recordings.encode_line(noted) + earlier)
+    turn, *tags = recordings.read_lines(path)
+    assert isinstance(turn, recordings.Turn)
+    assert turn.content == "a\ufffdb\ufffd"
+    assert [tag.value for tag in tags if isinstance(tag, recordings.Tag)] == ["\ufffd", "\ufffd"]

@@ -47,3 +47,7 @@ def test_names_beyond_the_tickets_are_only_there_where_they_are_allowed() -> Non
 
 def test_a_text_has_a_bound() -> None:
     assert len(compile_text("{{ username * 100 }}").render({"username": "长" * 1000})) == LONGEST_TEXT
+
+
+def test_a_text_can_always_be_written_down() -> None:
+    assert compile_text('好的{{ "\\ud83d" }}{{ "\\0" }}').render({}) == "好的\ufffd\ufffd"

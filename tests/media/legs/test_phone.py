@@ -269,10 +269,11 @@ def test_what_waits_while_a_call_is_looked_up_is_bounded(tmp_path: Path) -> None
     in_office(scenario, tmp_path)
 
 
-def test_a_call_id_beyond_all_bounds_is_not_looked_up(tmp_path: Path) -> None:
+@pytest.mark.parametrize("call_id", ["x" * (MAX_CALL_ID + 1), "a%00"], ids=["long", "nul"])
+def test_a_call_id_beyond_all_bounds_is_not_looked_up(tmp_path: Path, call_id: str) -> None:
     async def scenario(here: Office) -> None:
         here.know(1)
-        async with here.dial("?call_id=" + "x" * (MAX_CALL_ID + 1)) as socket:
+        async with here.dial(f"?call_id={call_id}") as socket:
             await answer(here, socket, 1)
             assert here.briefings.asked == ["call-1"]
 

@@ -326,3 +326,11 @@ def test_a_line_that_is_dead_for_long_costs_neither_the_call_nor_the_audio_befor
     scene.session.end("stopped", "system")
     assert scene.recording.heard[-1][1] == b"\x08\x08" * 160
     assert abs(scene.recording.heard[-1][0] - 30.5 * 8000) <= 1000
+
+
+def test_half_a_character_of_a_driver_ends_no_call() -> None:
+    scene = Scene()
+    scene.session.say("好的\ud83d。", play_id="a")
+    scene.run(2)
+    assert not scene.session.over
+    assert scene.recording.turns == [("assistant", "好的\ufffd。", False)]
