@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 from media.agent import schema
 from media.agent.front import FrontFile
-from media.agent.playbook import is_pattern
+from media.agent.playbook import compile_pattern, is_pattern
 from media.agent.tools import OUTCOME, TOOL_NAMES
 
 
@@ -37,9 +36,9 @@ class Checker:
             self._fault(path, "expected a ticket type, got nothing")
         if is_pattern(entry):
             try:
-                re.compile(entry[1:-1])
-            except re.error as error:
-                self._fault(path, f"not a pattern: {error}")
+                compile_pattern(entry)
+            except ValueError as error:
+                self._fault(path, str(error))
 
     def _check_llm(self, front: schema.Front) -> None:
         if front.steps or front.start:

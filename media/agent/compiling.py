@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from media.agent import schema
 from media.agent.front import FrontFile
 from media.agent.intents import Intent
-from media.agent.playbook import Outcome, Playbook, Prompting, Rule, Stop, is_pattern
+from media.agent.playbook import Outcome, Playbook, Prompting, Rule, Stop, compile_pattern, is_pattern
 from media.agent.templates import HEARD, TemplateFault, Text, compile_text
 from media.turns import TurnRule
 from shared.values import duration
@@ -65,11 +65,7 @@ class Compiler:
             longest=self._seconds("longest", front.longest, 30, 3600),
             unheard=self._required("unheard", front.unheard),
             ending=self._required("ending", front.ending),
-            turns=TurnRule(
-                complete_s=self._seconds("turns.complete", front.turns.complete, 0.05, 5),
-                default_s=self._seconds("turns.default", front.turns.default, 0.05, 5),
-                cap_s=self._seconds("turns.cap", front.turns.cap, 0.05, 10),
-            ),
+            turns=self._turns(front.turns),
             answers=self._answers(front.answers),
             start=front.start,
             steps={name: self._step(f"steps.{name}", step) for name, step in front.steps.items()},
@@ -103,6 +99,16 @@ class Compiler:
         if not least <= seconds <= most:
             self._fault(path, f"expected {least:g}s to {most:g}s, got {text}")
         return seconds
+
+    def _turns(self, turns: schema.Turns) -> TurnRule:
+        complete = self._seconds("turns.complete", turns.complete, 0.05, 5)
+        default = self._seconds("turns.default", turns.default, 0.05, 5)
+        cap = self._seconds("turns.cap", turns.cap, 0.05, 10)
+        if complete <= default <= cap:
+            return TurnRule(complete, default, cap)
+        got = f"{turns.complete}, {turns.default} and {turns.cap}"
+        self._fault("turns", f"expected complete <= default <= cap, got {got}")
+        return TurnRule()
 
     def _prompting(self, path: str, patience: schema.Patience) -> Prompting:
         return Prompting(
@@ -148,9 +154,9 @@ class Compiler:
             return Rule("intent", intent=Intent(key))
         if is_pattern(key):
             try:
-                return Rule("pattern", pattern=re.compile(key[1:-1], re.IGNORECASE))
-            except re.error as error:
-                self._fault(path, f"not a pattern: {error}")
+                return Rule("pattern", pattern=compile_pattern(key, re.IGNORECASE))
+            except ValueError as error:
+                self._fault(path, str(error))
                 return None
         if key.isascii() and key.replace("_", "").isalpha() and "_" in key:
             self._fault(path, f"no such intent; expected one of {', '.join(Intent)}")

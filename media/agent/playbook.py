@@ -186,5 +186,13 @@ def is_pattern(served: str) -> bool:
     return len(served) > 2 and served.startswith("/") and served.endswith("/")
 
 
+def compile_pattern(entry: str, flags: int = 0) -> re.Pattern[str]:
+    """The expression between the slashes. Raises ValueError, which says what is wrong with it."""
+    try:
+        return re.compile(entry[1:-1], flags)
+    except (re.error, OverflowError, RecursionError) as error:  # a count beyond 2**32; a thousand brackets
+        raise ValueError(f"not a pattern: {error}") from error
+
+
 def _matches(served: str, ticket_type: str) -> bool:
     return is_pattern(served) and re.fullmatch(served[1:-1], ticket_type) is not None

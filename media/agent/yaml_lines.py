@@ -24,6 +24,8 @@ def load_with_lines(text: str) -> tuple[Any, dict[str, int]]:
         raise YamlFault(mark.line + 1 if mark else 1, f"not YAML: {error.problem or error.context}") from error
     except yaml.YAMLError as error:
         raise YamlFault(1, f"not YAML: {error}") from error
+    except RecursionError as error:
+        raise YamlFault(1, "not YAML that anybody wrote: nested too deeply") from error
     lines: dict[str, int] = {}
     if root is None:
         return None, lines
@@ -52,6 +54,8 @@ class _Values:
             return self._loader.construct_object(node)
         except (yaml.YAMLError, ValueError) as error:
             raise YamlFault(line, f"{path}: {error}") from error
+        except (LookupError, AttributeError, TypeError, ArithmeticError) as error:  # a tag (!!int) on what is none
+            raise YamlFault(line, f"{path}: not a value of {node.tag}") from error
 
     def _mapping(self, node: yaml.MappingNode, path: str) -> dict[str, Any]:
         found: dict[str, Any] = {}

@@ -226,3 +226,34 @@ def test_constant_texts_need_no_ticket() -> None:
     texts = list(load_playbooks(PLAYBOOKS).named("活动通知").constant_pieces())
     assert "请问您到时候方便参加吗？" in texts
     assert not any("{{" in text for text in texts)
+
+
+@pytest.mark.parametrize(
+    ("turns", "got"),
+    [
+        ("{default: 1500ms}", "300ms, 1500ms and 1200ms"),
+        ("{complete: 2s, default: 1s, cap: 3s}", "2s, 1s and 3s"),
+    ],
+)
+def test_turns_out_of_order_are_a_mistake_with_its_line(tmp_path: Path, turns: str, got: str) -> None:
+    path = write(tmp_path, GOOD.replace("start: ask", f"turns: {turns}\nstart: ask"))
+    with pytest.raises(PlaybookError) as caught:
+        load_playbook(path)
+    assert str(caught.value) == f"{path}:5: turns: expected complete <= default <= cap, got {got}"
+
+
+@pytest.mark.parametrize("pattern", ["a{99999999999}", "(" * 500 + ")" * 500, "(a"], ids=["count", "deep", "open"])
+def test_an_expression_that_cannot_be_compiled_is_a_mistake_with_its_line(tmp_path: Path, pattern: str) -> None:
+    text = GOOD.replace("default: true", f"default: true\nserves: ['/{pattern}/']")
+    path = write(tmp_path, text.replace("      yes: done", f"      '/{pattern}/': done"))
+    with pytest.raises(PlaybookError) as caught:
+        load_playbook(path)
+    first, second = str(caught.value).splitlines()
+    assert first.startswith(f"{path}:3: serves[0]: not a pattern: ")
+    assert second.startswith(f"{path}:11: steps.ask.on./")
+
+
+def test_a_template_that_is_nested_too_deeply_is_a_mistake_with_its_line(tmp_path: Path) -> None:
+    path = write(tmp_path, GOOD.replace('"方便吗？"', "'{{ " + "(" * 3000 + "1" + ")" * 3000 + " }}'"))
+    with pytest.raises(PlaybookError, match=rf"{path}:8: steps.ask.say: not a template: "):
+        load_playbook(path)
