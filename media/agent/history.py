@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 
 from media.agent.chat import Message, ToolCall
+from media.agent.tools import read_arguments
 
 MAX_MESSAGES = 60
 """Older turns are left out, whole: thirty exchanges are longer than calls last."""
@@ -14,7 +15,8 @@ UNHEARD_NOTE = "（客户打断了你，这些话没有听到：“{unheard}”�
 
 
 class History:
-    """One call's."""
+    """One call's. What a model wrote that is no JSON goes back to it as what it should have been: servers read it, and
+    refuse the whole request."""
 
     def __init__(self, prompt: str) -> None:
         self._prompt: Message = {"role": "system", "content": prompt}
@@ -53,7 +55,11 @@ class History:
         message: Message = {"role": "assistant", "content": text}
         if calls:
             message["tool_calls"] = [
-                {"id": call.identity, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+                {
+                    "id": call.identity,
+                    "type": "function",
+                    "function": {"name": call.name, "arguments": _object(call.arguments)},
+                }
                 for call, _ in calls
             ]
         self._messages.append(message)
@@ -79,3 +85,7 @@ class History:
             self._messages.pop(0)
             while self._messages and self._messages[0]["role"] != "user":
                 self._messages.pop(0)
+
+
+def _object(arguments: str) -> str:
+    return arguments if arguments and read_arguments(arguments) is not None else "{}"

@@ -16,8 +16,9 @@ from media.agent.playbook import Playbook
 from media.agent.premise import unheard
 from media.agent.scripted import LONGEST_TAG, says_goodbye
 from media.agent.templates import Text
-from media.agent.tools import CALLBACK, DO_NOT_CALL, HANG_UP, OUTCOME, TAG, tool_schema
+from media.agent.tools import CALLBACK, DO_NOT_CALL, HANG_UP, OUTCOME, TAG, read_arguments, tool_schema
 from media.driver import SessionPort
+from shared.unicode import storable
 
 FIRST_WORD_SECONDS = 5.0
 """From the customer's turn to the model's first word; half a second is usual, and after five the customer hangs up."""
@@ -242,10 +243,7 @@ class LlmBrain:
 
 def _arguments(call: ToolCall) -> dict[str, str] | None:
     """A tool's arguments as texts; None if they are no JSON object."""
-    try:
-        arguments = json.loads(call.arguments or "{}")
-    except ValueError:
+    arguments = read_arguments(call.arguments)
+    if arguments is None:
         return None
-    if not isinstance(arguments, dict):
-        return None
-    return {str(name): value if isinstance(value, str) else json.dumps(value) for name, value in arguments.items()}
+    return {name: storable(value) if isinstance(value, str) else json.dumps(value) for name, value in arguments.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -34,3 +35,12 @@ def tool_schema(name: str, outcomes: Sequence[str] = ()) -> dict[str, Any]:
         properties = {**properties, "name": {"type": "string", "enum": list(outcomes)}}
     parameters = {"type": "object", "properties": properties, "required": ["name"] if name == TAG else []}
     return {"type": "function", "function": {"name": name, "description": description, "parameters": parameters}}
+
+
+def read_arguments(written: str) -> dict[str, Any] | None:
+    """A tool's arguments as a model wrote them; None if they are no JSON object. Nothing at all counts as an empty one."""
+    try:
+        arguments = json.loads(written or "{}")
+    except (ValueError, RecursionError):
+        return None
+    return arguments if isinstance(arguments, dict) else None

@@ -81,6 +81,7 @@ class ChatHandler(_ApiHandler):
         fault = self._state.faults.take("chat")
         try:
             request = _request(self.request.body)
+            _check_limit(request, self._state.config.chat_limit)
             await self._show_before(fault)
         except ApiError as error:
             _log.info("chat refused", extra={"status": error.status})
@@ -215,6 +216,14 @@ def _call(call: ToolCall) -> Json:
         "type": "function",
         "function": {"name": call.name, "arguments": arguments},
     }
+
+
+def _check_limit(request: Json, name: str | None) -> None:
+    """Raises ApiError, in OpenAI's words, if the longest answer is called by another name than the model takes."""
+    for other in {"max_tokens", "max_completion_tokens"} - {name}:
+        if name is not None and request.get(other) is not None:
+            message = f"Unsupported parameter: '{other}' is not supported with this model. Use '{name}' instead."
+            raise ApiError(400, message, kind="invalid_request_error", param=other, code="unsupported_parameter")
 
 
 def _request(body: bytes) -> Json:

@@ -4,6 +4,7 @@ import secrets
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from sandbox.cloud.faults import Fault, Faults, Service
 
@@ -18,6 +19,8 @@ class CloudConfig:
     `asr_heartbeat` is after how much audio without a result a task that asked for heartbeats gets one; the real service
     documents them, but not how often.
     `faults` are switched on at the start; the running cloud's own `faults` can be switched at any time.
+    `chat_limit` is the only name that the model takes for the longest answer, `max_tokens` or `max_completion_tokens`, as
+    OpenAI's newer models and many other servers do; None takes both.
     `tts_patience` is how long a synthesis waits for more text before it fails, as the real service does.
     """
 
@@ -31,6 +34,7 @@ class CloudConfig:
     tts_patience: float = 23.0
     chat_first_token: float = 0.12
     chat_token: float = 0.02
+    chat_limit: Literal["max_tokens", "max_completion_tokens"] | None = None
     faults: Mapping[Service, Fault] = field(default_factory=dict)
 
     def slowed(self) -> "CloudConfig":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from media.agent.chat import ToolCall
 from media.agent.history import MAX_MESSAGES, UNHEARD_NOTE, History
 
@@ -34,6 +36,13 @@ def test_an_answer_with_tools_stays_since_their_results_need_it() -> None:
     history.keep_heard(message, "", "再见")
     assert [role for role, _ in shown(history)] == ["system", "assistant", "tool"]
     assert history.messages()[1]["tool_calls"][0]["id"] == history.messages()[2]["tool_call_id"] == "c1"
+
+
+@pytest.mark.parametrize("written", ["", "{", '"名字"', "[1]", "null", "{'name': 1}"])
+def test_arguments_that_are_no_json_object_go_back_as_an_empty_one(written: str) -> None:
+    history = History("p")
+    history.add_ours("", [(ToolCall("c1", "hang_up", written), "没有这个工具")])
+    assert history.messages()[1]["tool_calls"][0]["function"]["arguments"] == "{}"
 
 
 def test_a_turn_taken_back_takes_its_answer_along() -> None:

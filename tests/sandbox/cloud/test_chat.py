@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import httpx2
@@ -232,3 +233,16 @@ class TestFaults:
                 await client.chat.completions.create(model="m", messages=[SYSTEM])  # type: ignore[list-item]
 
         talk(scenario)
+
+
+@pytest.mark.parametrize(
+    ("taken", "refused"), [("max_tokens", "max_completion_tokens"), ("max_completion_tokens", "max_tokens")]
+)
+def test_a_model_may_know_the_limit_by_one_name_only(taken: Any, refused: str) -> None:
+    async def scenario(cloud: Cloud, client: AsyncOpenAI) -> None:
+        assert len((await stream(client, SYSTEM, **{taken: 3})).pieces) == 3
+        with pytest.raises(openai.BadRequestError, match=f"Use '{taken}' instead") as caught:
+            await stream(client, SYSTEM, **{refused: 3})
+        assert (caught.value.param, caught.value.code) == (refused, "unsupported_parameter")
+
+    talk(scenario, replace(PROMPT, chat_limit=taken))
