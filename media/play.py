@@ -96,13 +96,18 @@ class Play:
         self._marks.append(Mark(text, self.appended))
 
     def offsets(self, words: Sequence[WordOffset]) -> None:
-        """The provider's word times for the current text, in order; they replace interpolation as far as they reach.
+        """The provider's word times for the current text, in order; they replace interpolation as far as they reach, and
+        what was told before of the same words and those behind them.
 
         Raises ValueError if there is no text yet.
         """
         if not self._marks:
             raise ValueError(f"expected a text before word times for play {self.play_id!r}; call mark first")
-        self._marks[-1].offsets.extend(words)
+        told = self._marks[-1].offsets
+        for word in words:
+            while told and told[-1].text_start >= word.text_start:
+                told.pop()
+            told.append(word)
 
     def break_off(self) -> None:
         """The current text's audio stopped short. If none of it has left, none of it will; else what came is played, and

@@ -34,7 +34,7 @@ _FATAL = ("Invalid", "AccessDenied", "Arrearage", "ModelNotFound", "Model.Access
 
 
 class Word(msgspec.Struct, frozen=True):
-    """A word of a sentence; recognition gives times, synthesis also the indexes into the text."""
+    """A word of a sentence; recognition gives times, synthesis also the indexes into the sentence's text."""
 
     begin_time: int | None = None
     end_time: int | None = None
@@ -50,6 +50,8 @@ class Sentence(msgspec.Struct, frozen=True):
     end_time: int | None = None
     text: str = ""
     sentence_id: int | None = None
+    index: int | None = None
+    """Synthesis counts the sentences of a task from 0."""
     sentence_end: bool | None = None
     heartbeat: bool | None = None
     words: list[Word] = []
@@ -57,6 +59,7 @@ class Sentence(msgspec.Struct, frozen=True):
 
 class _Output(msgspec.Struct, frozen=True):
     sentence: Sentence | None = None
+    original_text: str | None = None
 
 
 class _Payload(msgspec.Struct, frozen=True):
@@ -85,6 +88,11 @@ class Reply(msgspec.Struct, frozen=True):
     def sentence(self) -> Sentence | None:
         """The sentence of a ``result-generated``."""
         return self.payload.output.sentence if self.payload and self.payload.output else None
+
+    @property
+    def original_text(self) -> str:
+        """What synthesis says in this sentence, where it is told."""
+        return (self.payload.output.original_text or "") if self.payload and self.payload.output else ""
 
 
 _encoder = msgspec.json.Encoder()

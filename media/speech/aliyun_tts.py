@@ -13,7 +13,6 @@ from media.speech.aliyun import (
     PROVIDER,
     SEND_SECONDS,
     START_SECONDS,
-    Sentence,
     continue_task,
     finish_task,
     new_task_id,
@@ -21,6 +20,7 @@ from media.speech.aliyun import (
     run_task,
 )
 from media.speech.aliyun_pool import ConnectionPool
+from media.speech.aliyun_words import WordTimes
 from media.speech.ports import SpeechFailure, SpokenWord, SynthesisListener, SynthesisOptions
 
 LONGEST_TEXT = 2000
@@ -84,11 +84,15 @@ class AliyunUtterance:
         self._task: asyncio.Task[None] | None = None
         self._cause: SpeechFailure | None = None
         self._odd = b""
+        self._words = WordTimes()
+        self._heard = 0
+        """Bytes of audio that have come."""
 
     def send(self, text: str) -> None:
         """See SynthesisStream."""
         if self._finished or not text:
             return
+        self._words.sent(text)
         self._texts += [text[at : at + LONGEST_TEXT] for at in range(0, len(text), LONGEST_TEXT)]
         self._changed.set()
         if self._task is None:
@@ -214,12 +218,14 @@ class AliyunUtterance:
             if reply.event == "task-finished":
                 return
             if reply.sentence is not None and self._options.subtitle:
-                words = _words(reply.sentence)
+                heard_ms = self._heard * 1000 // (2 * self._options.samplerate)
+                words = self._words.take(reply.sentence, reply.original_text, heard_ms)
                 if words:
                     self._listener.on_words(words)
 
     def _hear(self, audio: bytes) -> None:
         """A chunk may end in the middle of a sample."""
+        self._heard += len(audio)
         audio = self._odd + audio
         whole = len(audio) - len(audio) % 2
         self._odd = audio[whole:]
@@ -258,14 +264,3 @@ def _parameters(options: SynthesisOptions) -> dict[str, object]:
     if options.subtitle:
         parameters["word_timestamp_enabled"] = True
     return parameters | dict(options.extra)
-
-
-def _words(sentence: Sentence) -> list[SpokenWord]:
-    return [
-        SpokenWord(word.begin_index, word.end_index, word.begin_time, word.end_time)
-        for word in sentence.words
-        if word.begin_index is not None
-        and word.end_index is not None
-        and word.begin_time is not None
-        and word.end_time is not None
-    ]

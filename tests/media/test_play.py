@@ -234,3 +234,13 @@ def test_without_text_it_stops_at_once() -> None:
     play.next_frame()
     assert play.stop_at_sentence() == 160
     assert all_frames(play) == b""
+
+
+def test_word_times_that_are_told_again_take_the_place_of_the_earlier_ones() -> None:
+    told = Play("p", 8000, 160, 8, 10**6)
+    told.mark("一二三")
+    told.append(bytes(2 * 4800))
+    told.offsets([WordOffset(0, 1, 0, 100), WordOffset(1, 2, 100, 200)])
+    told.offsets([WordOffset(0, 1, 0, 1600), WordOffset(1, 2, 1600, 3200), WordOffset(2, 3, 3200, 4800)])
+    told.end()
+    assert [told.text_at(sample).text for sample in (200, 1600, 3200, 4800)] == ["", "一", "一二", "一二三"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Awaitable, Callable
 
 import numpy as np
@@ -312,5 +313,25 @@ def test_a_pool_keeps_a_connection_only_while_it_is_fresh(monkeypatch: pytest.Mo
             async with asyncio.timeout(PATIENCE):
                 await connection.wait_closed()
             await pool.close()
+
+    run(scenario)
+
+
+def test_word_times_of_several_sentences_are_those_of_the_whole_text_and_audio() -> None:
+    async def scenario() -> None:
+        cloud = await serve_cloud()
+        synthesizer, heard = AliyunSynthesizer(), Heard()
+        stream = synthesizer.open(options(cloud.aliyun_url, subtitle=True), heard)
+        texts = ["您好，我是小张。", "请问您明天有空吗？", "好的。"]
+        for text in texts:
+            stream.send(text)
+        stream.finish()
+        await heard.end()
+        await synthesizer.close()
+        await cloud.close()
+        whole = "".join(texts)
+        assert [whole[word.text_start : word.text_end] for word in heard.words] == list(whole)
+        assert all(before.end_ms <= after.start_ms for before, after in itertools.pairwise(heard.words))
+        assert abs(heard.words[-1].end_ms - len(heard.audio) // 16) <= 200
 
     run(scenario)
