@@ -303,13 +303,16 @@ class Playout:
         """Lets the sentence that is being sent come to its end, and drops the rest; also resumes from a pause.
 
         Tells what will have been heard by then. None if there is nothing to interrupt. The play's end is told as
-        ``PlayEnded(interrupted=True)`` when it has been heard.
+        ``PlayEnded(interrupted=True)`` when it has been heard; a play that was sent to its last sample ends by itself,
+        uninterrupted. Plays of which nothing was sent end at once.
         """
         self.resume(now)
-        self._settle(self.clock(now))
+        clock = self.clock(now)
+        self._settle(clock)
         plays = list(self._queue)
         if not plays:
-            return None
+            last = self._fading[-1] if self._fading else None
+            return None if last is None else self._describe([last], last.appended, (0, 0))
         total = plays[0].total
         heard = plays[0].stop_at_sentence() if plays[0].begun else 0
         self._queue.clear()
@@ -318,6 +321,7 @@ class Playout:
         cut = self._describe(plays, heard, (0, 0), total)
         for play in plays[len(self._queue) :]:
             play.finish()
+            self._facts.append(PlayEnded(play.play_id, clock, 0, "", True))
         return cut
 
     def _flush(self, clock: int) -> tuple[int, int]:

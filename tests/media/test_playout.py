@@ -327,7 +327,25 @@ def test_a_graceful_interruption_lets_the_sentence_end() -> None:
     assert cut.dropped == ("two",)
     sent += run(playout, 100, 1000)
     assert b"".join(sent) == ramp(0, 4000)
-    assert playout.facts(at(1000)) == [PlayStarted("one", 0), PlayEnded("one", 4000, 500, "一二三四。", True)]
+    assert playout.facts(at(1000)) == [
+        PlayStarted("one", 0),
+        PlayEnded("two", 800, 0, "", True),
+        PlayEnded("one", 4000, 500, "一二三四。", True),
+    ]
+
+
+def test_a_graceful_interruption_of_a_play_that_was_all_sent_lets_it_end_by_itself() -> None:
+    playout = Playout(EPOCH)
+    play = playout.open("one")
+    play.mark("一二三四")
+    play.append(ramp(0, 800))
+    play.end()
+    run(playout, 0, 60)
+    cut = playout.cut_gracefully(at(60))
+    assert cut is not None
+    assert (cut.play_id, cut.text_heard, cut.position, cut.current_ms) == ("one", "一二三四", 4, 100)
+    run(playout, 60, 200)
+    assert playout.facts(at(200)) == [PlayStarted("one", 0), PlayEnded("one", 800, 100, "一二三四", False)]
 
 
 def test_ends_at_tells_when_all_will_have_been_heard() -> None:

@@ -312,3 +312,30 @@ def test_nothing_is_sent_while_the_leg_is_not_ready() -> None:
     scene.run(1)
     assert len(scene.leg.sent) == 20
     assert scene.of(events.TrackEnd)[0].duration == 400
+
+
+def test_a_graceful_interrupt_when_all_was_sent_lets_the_last_words_be_heard_and_recorded() -> None:
+    scene = Scene()
+    scene.session.submit(Tts(text="一二三四五", play_id="a"))
+    scene.run(1.0)
+    scene.session.submit(Interrupt(graceful=True))
+    scene.run(1)
+    assert scene.leg.clears == 0
+    assert [content for _, content, _ in scene.recording.turns] == ["一二三四五"]
+    assert [(event.position, event.current) for event in scene.of(events.Interruption)] == [(5, 1000)]
+    assert [event.duration for event in scene.of(events.TrackEnd)] == [1000]
+
+
+def test_a_graceful_interrupt_of_what_has_not_begun_ends_its_track() -> None:
+    scene = Scene()
+    scene.session.submit(Tts(text="一二三。四五六。", play_id="a"))
+    scene.run(0.1)
+    scene.session.submit(Interrupt(graceful=True))
+    scene.session.submit(Tts(text="七八九", play_id="b"))
+    scene.run(0.1)
+    scene.session.submit(Interrupt(graceful=True))
+    scene.run(3)
+    assert [event.play_id for event in scene.of(events.TrackEnd)] == ["b", "a"]
+    scene.session.submit(Tts(text="好", play_id="c"))
+    scene.run(1)
+    assert [event.play_id for event in scene.of(events.TrackStart)][-1] == "c"
