@@ -85,7 +85,7 @@ class TurnDetector:
     @property
     def text(self) -> str:
         """What was said so far."""
-        return _join(self._final, self._partial)
+        return join(self._final, self._partial)
 
     @property
     def started(self) -> float | None:
@@ -113,7 +113,7 @@ class TurnDetector:
     def final(self, text: str, now: float) -> None:
         """A stable ASR result: joins the turn, in place of the interim one."""
         self._note(text.strip() != self._partial, now)
-        self._final = _join(self._final, text.strip())
+        self._final = join(self._final, text.strip())
         self._partial = ""
 
     def _note(self, news: bool, now: float) -> None:
@@ -166,7 +166,7 @@ class TurnDetector:
         self._final = self._partial = ""
 
 
-def _join(before: str, after: str) -> str:
+def join(before: str, after: str) -> str:
     """Texts that follow one another: with a space only between letters of an alphabet."""
     if before and after and before[-1].isascii() and after[0].isascii() and after[0].isalnum():
         return f"{before} {after}"

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from media.speech.ports import Recognition
-from media.turns import Turn, TurnDetector
+from media.turns import Turn, TurnDetector, join
 
 FINAL_WAIT = 1.0
 """Seconds that a line of the transcript waits for the final text of a turn that was answered before; recognisers
@@ -20,13 +20,18 @@ take 0.3 to 0.8."""
 
 @dataclass(slots=True)
 class _Line:
-    """A turn's line that waits for the final text of sentence ``index``."""
+    """A turn's line that waits for the final text of sentence ``index``, of which it has what begins at ``skip``."""
 
     finals: str
     index: int
+    skip: int
     text: str
     turn: Turn
     until: float
+
+    @property
+    def whole(self) -> str:
+        return join(self.finals, self.text)
 
 
 class Words:
@@ -36,17 +41,21 @@ class Words:
         """``write`` takes a turn's text, when it began and when it ended (monotonic seconds)."""
         self._turns = turns
         self._write = write
-        self._finals: list[str] = []
+        self._finals = ""
         self._partial: Recognition | None = None
+        """The sentence that is open, all of it."""
+        self._skip = 0
+        """Characters of it that were answered before."""
         self._answered = -1
         self._answered_text = ""
+        """That sentence, as it was understood when it was answered."""
         self._spoken_since = False
         self._line: _Line | None = None
 
     @property
     def so_far(self) -> str:
         """All that was said in the turn that is not over."""
-        return "".join(self._finals) + (self._partial.text if self._partial is not None else "")
+        return join(self._finals, self._open_text)
 
     @property
     def deadline(self) -> float | None:
@@ -67,24 +76,23 @@ class Words:
         """Takes a recognition. Returns its text as far as it belongs to the turn that is not over; None if none does."""
         if recognition.index < self._answered:
             return None
-        text = recognition.text
+        text, skip = recognition.text, 0
         if recognition.index == self._answered:
             if recognition.final:
                 self._complete_line(text)
             if not self._spoken_since:
                 return None
-            text = (
-                text[len(self._answered_text) :].lstrip("，。！？,.!? ") if len(text) > len(self._answered_text) else ""
-            )
+            text = text[len(self._answered_text) :].lstrip("，。！？,.!? ")
+            skip = len(recognition.text) - len(text)
             if not text:
                 return None
         if recognition.final:
             self._turns.final(text, now)
-            self._finals.append(text)
+            self._finals = join(self._finals, text.strip())
             self._partial = None
         else:
             self._turns.partial(text, now)
-            self._partial = Recognition(recognition.index, text, recognition.start_ms, recognition.end_ms, False)
+            self._partial, self._skip = recognition, skip
         return text
 
     def poll(self, now: float) -> Turn | None:
@@ -101,13 +109,13 @@ class Words:
         """Writes the line that waits, as it is."""
         if self._line is not None:
             line, self._line = self._line, None
-            self._write(line.finals + line.text, line.turn.started, line.turn.ended)
+            self._write(line.whole, line.turn.started, line.turn.ended)
 
     def unwritten(self, now: float) -> list[tuple[str, float, float]]:
         """What was said and has no line yet: text, beginning and end of each turn. The beginning stays as it is."""
         found = []
         if self._line is not None:
-            found.append((self._line.finals + self._line.text, self._line.turn.started, self._line.turn.ended))
+            found.append((self._line.whole, self._line.turn.started, self._line.turn.ended))
         if text := self.so_far:
             began = self._turns.started
             found.append((text, now if began is None else began, now))
@@ -118,22 +126,25 @@ class Words:
         unwritten, self._line = self.unwritten(now), None
         for turn in unwritten:
             self._write(*turn)
-        self._finals, self._partial = [], None
+        self._finals, self._partial = "", None
+
+    @property
+    def _open_text(self) -> str:
+        """What was not answered of the sentence that is open."""
+        return self._partial.text[self._skip :].strip() if self._partial is not None else ""
 
     def _close(self, turn: Turn, now: float) -> None:
         self.flush()
-        finals, partial = "".join(self._finals), self._partial
-        self._finals, self._partial, self._spoken_since = [], None, False
+        finals, partial, text = self._finals, self._partial, self._open_text
+        self._finals, self._partial, self._spoken_since = "", None, False
         if partial is None:
             if finals:
                 self._write(finals, turn.started, turn.ended)
             return
-        self._answered_text = self._answered_text + partial.text if partial.index == self._answered else partial.text
-        self._answered = partial.index
-        self._line = _Line(finals, partial.index, partial.text, turn, now + FINAL_WAIT)
+        self._answered, self._answered_text = partial.index, partial.text
+        self._line = _Line(finals, partial.index, self._skip, text, turn, now + FINAL_WAIT)
 
     def _complete_line(self, text: str) -> None:
         if self._line is not None:
-            earlier = len(self._answered_text) - len(self._line.text)
-            self._line.text = text[earlier:]
+            self._line.text = text[self._line.skip :].strip()
             self.flush()

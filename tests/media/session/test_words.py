@@ -97,3 +97,35 @@ def test_the_end_writes_what_is_outstanding() -> None:
     heard.says(1, "我还想", 2.5)
     heard.words.end(3.0)
     assert heard.lines == ["好的。", "我还想"]
+
+
+def test_sentences_stand_in_the_record_as_the_driver_hears_them() -> None:
+    heard = Heard()
+    heard.says(0, "Yes, speaking.", 1.0, final=True)
+    heard.says(1, "Who is", 1.5)
+    assert heard.words.so_far == "Yes, speaking. Who is"
+    heard.says(1, "Who is this?", 1.6, final=True)
+    turn = heard.words.poll(5.0)
+    assert turn is not None
+    assert heard.lines == [turn.text] == ["Yes, speaking. Who is this?"]
+
+
+def test_a_final_text_that_is_waited_for_is_joined_in_the_same_way() -> None:
+    heard = Heard()
+    heard.says(0, "Yes, speaking.", 1.0, final=True)
+    heard.says(1, "Who is this?", 1.5)
+    assert heard.words.poll(5.0) is not None
+    assert heard.words.unwritten(5.1)[0][0] == "Yes, speaking. Who is this?"
+    heard.says(1, "Who's this?", 5.2, final=True)
+    assert heard.lines == ["Yes, speaking. Who's this?"]
+
+
+def test_a_sentence_that_is_answered_twice_goes_on_where_it_was_answered_last() -> None:
+    heard = Heard()
+    for at, text in ((0.0, "Yes."), (2.0, "Yes. But not"), (4.0, "Yes. But not today. Tomorrow")):
+        heard.words.speech_started(at)
+        heard.says(0, text, at + 0.5)
+        heard.words.speech_ended(at + 0.6)
+        assert heard.words.poll(at + 1.9) is not None
+    heard.says(0, "Yes. But not today. Tomorrow.", 6.0, final=True)
+    assert heard.lines == ["Yes.", "But not", "today. Tomorrow."]
