@@ -167,7 +167,11 @@ class TurnDetector:
 
 
 def join(before: str, after: str) -> str:
-    """Texts that follow one another: with a space only between letters of an alphabet."""
-    if before and after and before[-1].isascii() and after[0].isascii() and after[0].isalnum():
+    """Texts that follow one another: with a space only between letters of an alphabet, if they bring none themselves."""
+    if before and after and _is_printed(before[-1]) and after[0].isascii() and after[0].isalnum():
         return f"{before} {after}"
     return before + after
+
+
+def _is_printed(character: str) -> bool:
+    return character.isascii() and not character.isspace()

@@ -8,14 +8,16 @@ comes here: the agent sees to it, whatever the playbook.
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from media.agent.intents import Intent, intents, is_acknowledgement
 from media.agent.playbook import Outcome, Playbook, Rule, Stop
 from media.agent.premise import covers, from_sentence_with, left_over, question_of
 from media.agent.templates import HEARD, Text
+from media.turns import join
 
 MAX_TURNS = 40
 """A conversation that has not come to its end by then goes in circles."""
@@ -71,7 +73,7 @@ class ScriptedDialogue:
     def begin(self) -> Move:
         """The greeting, and the first step behind it."""
         move = self._enter(self._book.start, [self._text(self._book.greeting)], ())
-        self._place = replace(self._place, asked="".join(move.say), owed="")
+        self._place = replace(self._place, asked=_joined(move.say), owed="")
         return move
 
     def hear(self, said: str) -> Move:
@@ -253,8 +255,8 @@ class ScriptedDialogue:
             if stop.entering.end:
                 return self._end(says, tags)
             if stop.listens:
-                notice = "".join(says[replies:])
-                asked = notice or "".join(says)  # a step without words of its own is asked by what leads to it
+                notice = _joined(says[replies:])
+                asked = notice or _joined(says)  # a step without words of its own is asked by what leads to it
                 place = replace(self._place, step=name, notice=notice, asked=asked)
                 self._place = replace(place, owed="", resumed=0, closing=False)
                 return Move(tuple(filter(None, says)), tags)
@@ -270,6 +272,10 @@ class ScriptedDialogue:
 
     def _tags(self, outcome: Outcome, said: str) -> Tags:
         return tuple((name, self._text(value, said)[:LONGEST_TAG]) for name, value in outcome.tags)
+
+
+def _joined(says: Iterable[str]) -> str:
+    return functools.reduce(join, says, "")
 
 
 def says_goodbye(text: str) -> bool:

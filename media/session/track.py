@@ -10,6 +10,7 @@ from typing import Literal
 
 from media.play import Play
 from media.session.utterance import Utterance
+from media.turns import join
 
 FOREVER = sys.maxsize
 
@@ -32,6 +33,8 @@ class Track:
         self.auto_hangup = False
         self.wait_input: float | None = None
         self.pieces: deque[Utterance] = deque()
+        self.text_end = ""
+        """The last character of its text so far."""
         self.streaming: Utterance | None = None
         """The piece that takes streamed text, if one does."""
         self.play: Play | None = None
@@ -81,6 +84,12 @@ class Track:
             kept.append(played[at:start])
             at = max(at, end)
         return "".join([*kept, played[at:]])
+
+    def continued(self, text: str) -> str:
+        """A text that is to follow what it has: with a blank before it where the record wants one."""
+        text = join(self.text_end, text)[len(self.text_end) :]
+        self.text_end = text[-1:] or self.text_end
+        return text
 
     def give_up(self, piece: Utterance) -> None:
         """Gives up a piece that failed, and all behind it; what comes before it will be spoken."""

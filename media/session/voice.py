@@ -104,7 +104,7 @@ class Voice:
         if len(track.pieces) >= MAX_PIECES:
             self._telling.error("tts", f"expected at most {MAX_PIECES} texts waiting on one track", 429)
             return None
-        piece = Utterance(self, text, opener, complete=complete)
+        piece = Utterance(self, track.continued(text), opener, complete=complete)
         track.pieces.append(piece)
         return piece
 
@@ -112,6 +112,7 @@ class Voice:
         """More text for a piece that streams."""
         if text and piece.begun and track.play is not None:
             track.play.mark(text, extend=True)
+        track.text_end = text[-1:] or track.text_end
         piece.extend(text, complete=complete)
 
     def settle(self, track: Track) -> None:
@@ -218,7 +219,8 @@ class Voice:
             self._telling.error("tts" if track.kind == "tts" else "media", str(failure), 408 if late else 500)
         if track.kind == "tts" and not track.cut:
             if self._options.fallback_text and not piece.fallback:
-                track.pieces.append(Utterance(self, self._options.fallback_text, self._fallback, fallback=True))
+                text = track.continued(self._options.fallback_text)
+                track.pieces.append(Utterance(self, text, self._fallback, fallback=True))
             else:
                 track.file_due = bool(self._options.fallback_file)
         self._feed.advance(track)

@@ -138,3 +138,23 @@ def test_every_conversation_comes_to_an_end_and_never_falls_silent(book: object,
             assert "再见" in "".join(move.say)
             return
         move = script.hear(said)
+
+
+def test_what_was_not_heard_begins_with_its_sentence_in_another_alphabet_too(tmp_path: Path) -> None:
+    text = """---
+default: true
+kind: scripted
+greeting: "Hello."
+start: notice
+steps:
+  notice: {say: "Your parcel is here.", go: ask}
+  ask: {say: "Can you fetch it today?", on: {yes: done}}
+  done: {say: "Thank you. Goodbye.", end: true}
+---
+"""
+    path = tmp_path / "en.md"
+    path.write_text(text, encoding="utf-8")
+    dialogue = ScriptedDialogue(load_playbook(path), {})
+    said = " ".join(dialogue.begin().say)
+    dialogue.cut(said, "Hello. Your")
+    assert dialogue.go_on() == "Your parcel is here. Can you fetch it today?"

@@ -339,3 +339,11 @@ def test_a_graceful_interrupt_of_what_has_not_begun_ends_its_track() -> None:
     scene.session.submit(Tts(text="好", play_id="c"))
     scene.run(1)
     assert [event.play_id for event in scene.of(events.TrackStart)][-1] == "c"
+
+
+def test_texts_of_one_track_in_another_alphabet_stand_apart_in_the_record() -> None:
+    scene = Scene()
+    for text in ("Hello.", "This is ", "Li.", "你好。", "OK"):
+        scene.session.submit(Tts(text=text, play_id="a"))
+    scene.run(6)
+    assert scene.recording.turns == [("assistant", "Hello. This is Li.你好。OK", False)]
