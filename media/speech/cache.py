@@ -14,7 +14,7 @@ from media.speech.ports import (
     Synthesizer,
 )
 from media.speech.prompts import PromptCache, prompt_key
-from media.speech.text import spoken
+from media.speech.text import places, spoken
 
 
 class CachingSynthesizer:
@@ -70,6 +70,9 @@ class _CachingStream:
         self._listener = listener
         self._keep = keep
         self._texts: list[str] = []
+        self._places: list[int] = []
+        """Where each character that is spoken stands in what was given to be said."""
+        self._given = 0
         self._audio = bytearray()
         self._inner: SynthesisStream | None = None
         self._finished = False
@@ -79,7 +82,10 @@ class _CachingStream:
     def send(self, text: str) -> None:
         if self._over or self._finished:
             return
-        text = spoken(text)
+        given, text = text, spoken(text)
+        if self._options.subtitle:
+            self._places += [self._given + place for place in places(given, text)]
+            self._given += len(given)
         self._texts.append(text)
         if self._inner is not None:
             self._inner.send(text)
@@ -109,7 +115,7 @@ class _CachingStream:
 
     def on_words(self, words: Sequence[SpokenWord]) -> None:
         if not self._over:
-            self._listener.on_words(words)
+            self._listener.on_words([self._in_what_was_given(word) for word in words])
 
     def on_done(self) -> None:
         if self._over:
@@ -122,6 +128,13 @@ class _CachingStream:
         if not self._over:
             self._over = True
             self._listener.on_failure(failure)
+
+    def _in_what_was_given(self, word: SpokenWord) -> SpokenWord:
+        """The listener knows its own text, not what was left out of it for the voice."""
+        if not 0 <= word.text_start < word.text_end <= len(self._places):
+            return word
+        start, end = self._places[word.text_start], self._places[word.text_end - 1] + 1
+        return SpokenWord(start, end, word.start_ms, word.end_ms)
 
     def _key(self) -> str:
         return prompt_key(self._options, "".join(self._texts))

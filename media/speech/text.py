@@ -21,3 +21,19 @@ def spoken(text: str) -> str:
         character for character in plain if character.isspace() or unicodedata.category(character)[0] != "C"
     )
     return _BLANKS.sub(" ", plain)
+
+
+def places(text: str, said: str) -> list[int]:
+    """Where each character of ``said``, which is ``spoken(text)``, stands in ``text``."""
+    found, at = [], 0
+    for character in said:
+        place = _next_blank(text, at) if character == " " else text.find(character, at)
+        place = at if place < 0 else place
+        found.append(min(place, max(0, len(text) - 1)))
+        at = place + 1
+    return found
+
+
+def _next_blank(text: str, at: int) -> int:
+    match = _BLANKS.search(text, at)
+    return match.start() if match else -1

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
 from media.speech.cache import CachingSynthesizer
-from media.speech.ports import SpeechFailure, SynthesisListener, SynthesisOptions, SynthesisStream
+from media.speech.ports import SpeechFailure, SpokenWord, SynthesisListener, SynthesisOptions, SynthesisStream
 from media.speech.prompts import PromptCache
 
 from .conftest import PATIENCE, Heard
@@ -195,6 +196,30 @@ def test_warming_what_cannot_be_synthesised_says_so() -> None:
         synthesizer = CachingSynthesizer(parrot, PromptCache(None))
         with pytest.raises(SpeechFailure):
             await synthesizer.warm("您好", OPTIONS)
+        await synthesizer.close()
+
+    run(scenario)
+
+
+def test_word_times_are_those_of_the_text_that_was_given_not_of_what_is_spoken_of_it() -> None:
+    class Timed(Parrot):
+        def open(self, options: SynthesisOptions, listener: SynthesisListener) -> SynthesisStream:
+            stream = super().open(options, listener)
+            words = [SpokenWord(at, at + 1, at, at + 1) for at in range(5)]
+            asyncio.get_running_loop().call_soon(listener.on_words, words)
+            return stream
+
+    async def scenario() -> None:
+        synthesizer = CachingSynthesizer(Timed(), PromptCache(None))
+        heard = Heard()
+        stream = synthesizer.open(dataclasses.replace(OPTIONS, subtitle=True), heard)
+        texts = ["**您**好😀", "，再见"]
+        for text in texts:
+            stream.send(text)
+        stream.finish()
+        await heard.end()
+        given = "".join(texts)
+        assert [given[word.text_start : word.text_end] for word in heard.words] == list("您好，再见")
         await synthesizer.close()
 
     run(scenario)

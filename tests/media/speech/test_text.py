@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from media.speech.text import spoken
+from media.speech.text import places, spoken
 
 
 @pytest.mark.parametrize(
@@ -28,3 +28,23 @@ def test_pictures_and_markup_are_not_spoken(text: str, said: str) -> None:
 @given(st.text())
 def test_no_picture_control_or_mark_up_character_is_ever_left(text: str) -> None:
     assert not any(character in spoken(text) for character in "😀\n\x00\x1b\u200d*`")
+
+
+@pytest.mark.parametrize(
+    ("text", "letters"),
+    [
+        ("您好😀，**再见**👋🏽", "您好，再见"),
+        ("# 标题\n- 第一\n- 第二", "标题第一第二"),
+        ("请看[这里](https://a.b/c)。好", "请看这里。好"),
+    ],
+)
+def test_what_is_spoken_is_found_in_the_text(text: str, letters: str) -> None:
+    found = [text[place] for place in places(text, spoken(text))]
+    assert "".join(found).translate({ord(blank): None for blank in " \n"}) == letters
+
+
+@given(st.text())
+def test_places_follow_one_another_within_the_text(text: str) -> None:
+    found = places(text, spoken(text))
+    assert found == sorted(found)
+    assert all(0 <= place < len(text) for place in found)
