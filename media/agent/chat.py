@@ -25,6 +25,8 @@ MAX_CONNECTIONS = 200
 """One a call that thinks; as many as calls in a process."""
 LONGEST_REPLY = 400
 """Tokens: a minute and a half of speech, which nobody listens to."""
+LONGEST_THOUGHTS = 1_200
+"""Tokens more under the limit's new name: models that have it count there what they think and nobody hears."""
 _OLD_LIMIT, _NEW_LIMIT = "max_tokens", "max_completion_tokens"
 """What that limit is called: OpenAI's newer models refuse the old name, many other servers do not know the new one."""
 
@@ -145,7 +147,7 @@ class OpenAiChat:
             messages=cast("list[ChatCompletionMessageParam]", list(messages)),
             tools=cast("list[ChatCompletionToolUnionParam]", list(tools)) if tools else openai.omit,
             max_tokens=LONGEST_REPLY if limit == _OLD_LIMIT else openai.omit,
-            max_completion_tokens=LONGEST_REPLY if limit == _NEW_LIMIT else openai.omit,
+            max_completion_tokens=LONGEST_REPLY + LONGEST_THOUGHTS if limit == _NEW_LIMIT else openai.omit,
             stream=True,
         )
 
