@@ -22,6 +22,8 @@ from deploy.embedded import reachable
 from deploy.preflight import redis_problem
 from deploy.readiness import heartbeats, ping_workers
 from deploy.views import print_row
+from media.agent.loading import load_playbooks
+from media.agent.playbook import PlaybookError
 from shared import bus, dial_gate, gate_config, recordings
 from shared.clock import Clock, skew_problem
 from shared.database import house_clock, reading
@@ -61,6 +63,7 @@ def examine(settings: Settings) -> list[Check]:
         _phone,
         providers.speech,
         providers.language_model,
+        _playbooks,
         _stand_ins,
         _gates,
         _listens,
@@ -208,6 +211,16 @@ def _phone(settings: Settings) -> Checks:
         yield Check("phone system", "fail", f"{settings.phone_url}: {problem}", fix)
     else:
         yield Check("phone system", "ok", settings.phone_url + (" (sandbox)" if sandbox else ""))
+
+
+def _playbooks(settings: Settings) -> Checks:
+    """As media reads them when it starts; what runs may have older ones."""
+    try:
+        found = load_playbooks(settings.playbooks_dir)
+    except PlaybookError as error:
+        yield Check("playbooks", "fail", str(error), "media will not start with them: mend each line that is named")
+    else:
+        yield Check("playbooks", "ok", f"{len(found)} in {settings.playbooks_dir}")
 
 
 def _stand_ins(settings: Settings) -> Checks:

@@ -179,3 +179,15 @@ def test_piped_it_is_one_line_a_check_and_holds_no_secret(tmp_path: Path, closed
     lines = stream.getvalue().splitlines()
     assert all(line.split("\t")[0] in ("ok", "warn", "fail") for line in lines)
     assert "hunter2" not in stream.getvalue()
+
+
+def test_a_mistake_in_a_playbook_is_told_with_its_line_before_media_meets_it(tmp_path: Path, closed: int) -> None:
+    path = tmp_path / "good.md"
+    steps = 'start: a\nsteps: {a: {say: "再见。", end: true}}'
+    path.write_text(f"---\ndefault: true\nkind: scripted\ngreeting: 您好\n{steps}\n---\n", encoding="utf-8")
+    house = settings(tmp_path, closed, PLAYBOOKS_DIR=str(tmp_path))
+    assert checks(house)["playbooks"] == Check("playbooks", "ok", f"1 in {tmp_path}")
+    path.write_text(path.read_text().replace("start: a", "turns: {default: 1500ms}\nstart: a"), encoding="utf-8")
+    found = checks(house)["playbooks"]
+    assert (found.state, found.fix != "") == ("fail", True)
+    assert found.detail.startswith(f"{path}:5: turns: expected complete <= default <= cap")
