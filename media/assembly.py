@@ -30,7 +30,9 @@ from media.pacer import Pacer
 from media.protocol.options import SynthesisOption, TranscriptionOption
 from media.recorder import Recorder, Recording
 from media.registry import Heart, Registry, headroom
+from media.relief import Relief, place
 from media.ringing import Ringing
+from media.server import MediaServer, Pages
 from media.session.clips import HttpClips
 from media.session.session import Equipment
 from media.shelf import Shelf
@@ -64,7 +66,7 @@ class Outside:
 class Process:
     """What serves, says how it is, works on, and leaves."""
 
-    door: PhoneDoor
+    server: MediaServer
     gauges: Gauges
     duties: tuple[Callable[[], Coroutine[Any, Any, None]], ...]
     """What runs for as long as the process does."""
@@ -83,12 +85,15 @@ async def assemble(settings: Settings, stack: AsyncExitStack) -> Process:
     stack.callback(plant.pacer.stop)
     stack.push_async_callback(plant.control.flush)
     door = PhoneDoor(exchange, clock.monotonic)
-    heart = Heart(outside.redis, registry, clock, name, f"{host}:{port}")
+    heart = Heart(outside.redis, registry, clock, name, f"{host}:{port}", place())
     shelf = Shelf(settings.recordings_dir, recorder, registry, heart.beat)
     await shelf.look()  # before the first heartbeat says that calls may come
+    gauges = _gauges(settings, plant, exchange, door, recorder, shelf, name)
+    pages = Pages(health=gauges.health, ready=gauges.ready, metrics=gauges.text)
+    server = MediaServer(door, pages, settings.phone_secret)
     return Process(
-        door=door,
-        gauges=_gauges(settings, plant, exchange, door, recorder, shelf, name),
+        server=server,
+        gauges=gauges,
         duties=(
             outside.timekeeper.run,
             plant.control.run,
@@ -102,6 +107,7 @@ async def assemble(settings: Settings, stack: AsyncExitStack) -> Process:
             exchange=exchange,
             heart=heart,
             ringing=None if "phone" in settings.standins else Ringing(outside.redis, registry, name),
+            relief=Relief(outside.redis, name, settings.media_listen, server),
             timeout=settings.drain_timeout,
             ring_timeout=settings.ring_timeout,
         ),

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from media.exchange import Exchange
 from media.registry import Heart, Registry
+from media.relief import Relief
 from media.ringing import Ringing
 
 PLACING_SECONDS = 10.0
@@ -43,6 +44,7 @@ class Drain:
     heart: Heart
     ringing: Ringing | None
     """None: phones that ring are not waited for; the sandbox's people may find nobody."""
+    relief: Relief
     timeout: float
     """Seconds for live calls to finish."""
     ring_timeout: float
@@ -55,11 +57,12 @@ class Drain:
         signalled.clear()
         await self.heart.beat()  # from here on no call is placed for this process
         log.info("media drains", extra={"sessions": registry.sessions, "timeout": int(self.timeout)})
+        looking = asyncio.ensure_future(self.relief.run())
         again = asyncio.ensure_future(signalled.wait())
         empty = asyncio.ensure_future(self._empty())
         await asyncio.wait([again, empty], timeout=self.timeout, return_when=asyncio.FIRST_COMPLETED)
-        again.cancel()
-        empty.cancel()
+        for waiting in (looking, again, empty):
+            waiting.cancel()
         left = registry.sessions
         self.exchange.end_all("shutdown")
         await asyncio.sleep(0)
@@ -69,11 +72,24 @@ class Drain:
         )
 
     async def _empty(self) -> None:
-        """No call lives here, and no phone rings whose audio would come here."""
+        """No call lives here, none is about to, and no phone rings whose audio would come here."""
+        port = self.relief.port
+        rung_out = asyncio.get_running_loop().time() + self.ring_timeout + PLACING_SECONDS
+        while True:
+            await self.relief.look()
+            await self._ring_out(rung_out)
+            await self.registry.empty()
+            if port.listening:
+                return
+            await port.quiet()
+            if not self.registry.sessions and not port.listening:
+                return
+
+    async def _ring_out(self, until: float) -> None:
+        """Returns when no phone rings whose audio would come here, or at ``until``, by the loop's clock."""
         if self.ringing is not None:
             try:
-                async with asyncio.timeout(self.ring_timeout + PLACING_SECONDS):
+                async with asyncio.timeout_at(until):
                     await self.ringing.over()
             except TimeoutError:
                 log.warning("phones may still ring; nobody will answer them here")
-        await self.registry.empty()

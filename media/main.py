@@ -22,7 +22,6 @@ import uvloop
 from media.agent.rehearsal import rehearse
 from media.assembly import assemble
 from media.draining import told_once
-from media.server import MediaServer, Pages
 from shared import logs
 from shared.errors import SettingsError, WaihuError
 from shared.settings import Settings, load, require_safe_listen
@@ -88,10 +87,8 @@ async def run(settings: Settings) -> None:
         process = await assemble(settings, stack)
         gauges = process.gauges
         await rehearse()
-        pages = Pages(health=gauges.health, ready=gauges.ready, metrics=gauges.text)
-        server = MediaServer(process.door, pages, settings.phone_secret)
-        await server.start(host, port)
-        stack.push_async_callback(server.stop)
+        await process.server.start(host, port)
+        stack.push_async_callback(process.server.stop)
         for duty in process.duties:
             stack.callback(_begin(duty()).cancel)
         gc.collect()

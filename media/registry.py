@@ -105,13 +105,15 @@ class Heart:
     """Tells the workers every two seconds how much room there is (bus.MEDIA_KEY)."""
 
     def __init__(
-        self, client: redis.asyncio.Redis, registry: Registry, clock: Clock, process: str, listen: str
+        self, client: redis.asyncio.Redis, registry: Registry, clock: Clock, process: str, listen: str, place: str = ""
     ) -> None:
+        """``listen``: host and port; ``place``: where they are one and the same for all (media.relief)."""
         self._client = client
         self._registry = registry
         self._clock = clock
         self._process = process
         self._listen = listen
+        self._place = place
         self._away = False
 
     async def run(self) -> None:
@@ -134,6 +136,7 @@ class Heart:
             listen=self._listen,
             skew_ms=self._clock.skew_ms(),
             recording=self._registry.recordable,
+            place=self._place,
         )
         await self._client.hset(bus.MEDIA_KEY, self._process, _encoder.encode(beat))
 

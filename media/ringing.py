@@ -5,18 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 
-import msgspec
 import redis
 import redis.asyncio
 
 from media.registry import Registry
+from media.relief import others
 from shared import bus
 
 LOOK_SECONDS = 0.5
 """How often a process that drains looks whether a phone still rings."""
 
 log = logging.getLogger(__name__)
-_beats = msgspec.json.Decoder(bus.Heartbeat)
 
 
 class Ringing:
@@ -46,17 +45,7 @@ class Ringing:
         """Calls have room for which no media process has a session, and no other takes new ones. Raises RedisError."""
         now = bus.ms_of(await self._client.time())
         leases = await self._client.zcount(bus.LEASES_KEY, f"({now}", "+inf")
-        others = [beat for beat in await self._others() if now - beat.at <= bus.HEARTBEAT_TTL_MS]
-        if any(not beat.draining and beat.sessions < beat.capacity for beat in others):
+        beats = await others(self._client, self._process)
+        if any(not beat.draining and beat.sessions < beat.capacity for beat in beats):
             return False
-        return bool(leases > self._registry.phone_sessions + sum(beat.phone_sessions for beat in others))
-
-    async def _others(self) -> list[bus.Heartbeat]:
-        beats = []
-        for process, raw in (await self._client.hgetall(bus.MEDIA_KEY)).items():
-            if process != self._process.encode():
-                try:
-                    beats.append(_beats.decode(raw))
-                except msgspec.DecodeError:
-                    continue
-        return beats
+        return bool(leases > self._registry.phone_sessions + sum(beat.phone_sessions for beat in beats))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http
 import logging
 from collections.abc import Callable
@@ -10,9 +11,11 @@ from dataclasses import dataclass
 import msgspec
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.datastructures import Headers
+from websockets.frames import CloseCode
 from websockets.http11 import Request, Response
 
-from media.legs.door import PhoneDoor, secret_fits
+from media.accepting import let_in_the_last
+from media.legs.door import FIRST_FRAME_SECONDS, PhoneDoor, secret_fits
 from media.legs.socket import MAX_MESSAGE_BYTES, AudioConnection
 
 PHONE_PATH = "/phone"
@@ -22,6 +25,8 @@ PING_SECONDS = 20.0
 CLOSE_SECONDS = 2.0
 """How long a peer may take over a closing handshake: nothing more is said to it."""
 OPEN_SECONDS = 5.0
+QUIET_WITHIN = OPEN_SECONDS + FIRST_FRAME_SECONDS + CLOSE_SECONDS
+"""Seconds in which a socket that becomes no call has ended."""
 
 log = logging.getLogger(__name__)
 _library_log = logging.getLogger(f"{__name__}.websockets")
@@ -45,14 +50,29 @@ class MediaServer:
         self._door = door
         self._pages = pages
         self._secret = secret
+        self._at = ("", 0)
         self._server: Server | None = None
+        self._former: list[Server] = []
+        """Listeners that were closed, and whose sockets live on."""
+        self._stopped = False
 
     async def start(self, host: str, port: int) -> None:
         """Listens; several processes may share the port. Raises OSError."""
-        self._server = await serve(
+        self._at = (host, port)
+        await self.listen()
+
+    @property
+    def listening(self) -> bool:
+        """Whether new sockets may come."""
+        return self._server is not None
+
+    async def listen(self) -> None:
+        """Listens, if it does not yet. Raises OSError."""
+        if self._server is not None:
+            return
+        server = await serve(
             self._door.handle,
-            host,
-            port,
+            *self._at,
             process_request=self._request,
             create_connection=AudioConnection,
             compression=None,
@@ -65,6 +85,28 @@ class MediaServer:
             reuse_port=True,
             logger=_library_log,
         )
+        # The library asks this when a handshake is over, and turns away (503) whom it took before it stopped listening.
+        server.is_serving = lambda: not self._stopped  # type: ignore[method-assign]
+        self._server = server
+
+    async def stand_down(self) -> None:
+        """Listens no more, if it does; whoever has knocked is let in, and who is connected stays."""
+        server = self._server
+        if server is None:
+            return
+        await let_in_the_last(server.sockets)
+        self._server = None
+        self._former.append(server)
+        server.close(close_connections=False)
+
+    async def quiet(self) -> None:
+        """Returns when no socket of those that were taken is left, or none that could still become a call.
+
+        Called when no call lives here and nobody else can come in.
+        """
+        tasks = [task for server in self._former for task in server.handler_tasks]
+        if tasks:
+            await asyncio.wait(tasks, timeout=QUIET_WITHIN)
 
     @property
     def port(self) -> int:
@@ -74,9 +116,15 @@ class MediaServer:
 
     async def stop(self) -> None:
         """Listens no more and closes every socket (1001). Bounded by CLOSE_SECONDS a socket, all at once."""
+        self._stopped = True
+        connections = [one for server in self._former for one in server.connections]
         if self._server is not None:
+            self._former.append(self._server)
             self._server.close()
-            await self._server.wait_closed()
+            self._server = None
+        await asyncio.gather(*(one.close(CloseCode.GOING_AWAY) for one in connections), return_exceptions=True)
+        for server in self._former:
+            await server.wait_closed()
 
     def _request(self, connection: ServerConnection, request: Request) -> Response | None:
         """An HTTP answer, or None for a WebSocket that is welcome."""

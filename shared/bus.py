@@ -104,28 +104,31 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
     skew_ms: int | None = None
     recording: bool = True
     """False: its disk takes no recording now, and a call that comes to it is hung up."""
+    place: str = ""
+    """Where ``listen`` is one and the same port (media.relief); "": an older version, which does not say."""
 
 
 _heartbeats = msgspec.json.Decoder(Heartbeat)
 
 
 def heartbeats(client: redis.Redis, now_ms: int | None = None) -> list[Heartbeat]:
-    """Those of the media processes that live; what cannot be read is passed over. Raises redis.RedisError.
-
-    They are told, and judged, by Redis' own clock, unless ``now_ms`` names another.
-    """
+    """Those of the media processes that live, by Redis' own clock unless ``now_ms`` is given. Raises redis.RedisError."""
     pipeline = client.pipeline(transaction=False)
     pipeline.hvals(MEDIA_KEY)
     pipeline.time()
     told, time = pipeline.execute()
-    now = ms_of(time) if now_ms is None else now_ms
+    return living(told, ms_of(time) if now_ms is None else now_ms)
+
+
+def living(told: Iterable[bytes], now_ms: int) -> list[Heartbeat]:
+    """Those of MEDIA_KEY's values that are not older than HEARTBEAT_TTL_MS; what cannot be read is passed over."""
     found = []
     for raw in told:
         try:
             beat = _heartbeats.decode(raw)
         except msgspec.DecodeError:
             continue
-        if now - beat.at <= HEARTBEAT_TTL_MS:
+        if now_ms - beat.at <= HEARTBEAT_TTL_MS:
             found.append(beat)
     return found
 

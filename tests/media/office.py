@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 import fakeredis
 import websockets
 from websockets.asyncio.client import ClientConnection
+from websockets.asyncio.server import ServerConnection
 
 from media.bell import Bell
 from media.control import Control
@@ -166,8 +167,11 @@ class Office:
         self.pacer = Pacer(self.loop, lambda sink, error: self.exchange.failed(sink, error))
         self.exchange = Exchange(self._plant(capacity))
         self.door = PhoneDoor(self.exchange, self.clock.monotonic)
+        self.welcomed = 0
+        """Audio sockets that reached it."""
         pages = Pages(health=lambda: {"status": "ok"}, ready=lambda: (True, {}), metrics=lambda: "x 1\n")
         self.server = MediaServer(self.door, pages, secret)
+        self.door.handle = self._welcome  # type: ignore[method-assign]
 
     def _plant(self, capacity: int) -> Plant:
         return Plant(
@@ -190,6 +194,10 @@ class Office:
             defaults=SessionOptions(asr=TranscriptionOption(), tts=SynthesisOption(), barge_in=True),
             stem=lambda briefing: recordings.stem(briefing.uuid, briefing.created_at, ZONE),
         )
+
+    async def _welcome(self, socket: ServerConnection) -> None:
+        self.welcomed += 1
+        await PhoneDoor.handle(self.door, socket)
 
     def _drive(self, port: SessionPort) -> DriverTwin:
         self.drivers[port.id] = DriverTwin(port, self.react)
@@ -232,13 +240,18 @@ class Office:
 
 @asynccontextmanager
 async def office(
-    root: Path, *, capacity: int = 16, secret: str = "", redis_server: fakeredis.FakeServer | None = None
+    root: Path,
+    *,
+    capacity: int = 16,
+    secret: str = "",
+    redis_server: fakeredis.FakeServer | None = None,
+    port: int = 0,
 ) -> AsyncIterator[Office]:
-    """A running one; everything is ended afterwards."""
+    """A running one, on ``port`` if it is to share one; everything is ended afterwards."""
     here = Office(root, capacity, secret, redis_server or fakeredis.FakeServer())
     here.bell.start()
     here.recorder.start()
-    await here.server.start("127.0.0.1", 0)
+    await here.server.start("127.0.0.1", port)
     duties = [asyncio.ensure_future(here.control.run()), asyncio.ensure_future(here.owners.run())]
     try:
         yield here

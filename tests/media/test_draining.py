@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
+import fakeredis
 import pytest
+from websockets.asyncio.client import ClientConnection
 
-from media import draining, ringing
+from media import draining, relief, ringing
 from media.draining import Drain, told_once
 from media.registry import Heart
+from media.relief import Relief, place
 from media.ringing import Ringing
 from shared import bus
 from shared.clock import FakeClock
-from tests.media.office import PATIENCE, Office, answer, office, uuid_of
+from tests.media.office import PATIENCE, Office, answer, frame, office, uuid_of
 
 LONG = 50.0
 
@@ -22,6 +26,7 @@ LONG = 50.0
 @pytest.fixture(autouse=True)
 def _look_often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ringing, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(relief, "LOOK_SECONDS", 0.05)
 
 
 def drain_of(here: Office, *, timeout: float = LONG, ring_timeout: float = LONG) -> Drain:
@@ -30,6 +35,7 @@ def drain_of(here: Office, *, timeout: float = LONG, ring_timeout: float = LONG)
         exchange=here.exchange,
         heart=Heart(here.redis, here.registry, here.clock, "twin", "x"),
         ringing=Ringing(here.redis, here.registry, "twin"),
+        relief=Relief(here.redis, "twin", ("127.0.0.1", here.server.port), here.server),
         timeout=timeout,
         ring_timeout=ring_timeout,
     )
@@ -167,3 +173,110 @@ def test_a_drain_under_many_calls_loses_none(tmp_path: Path) -> None:
         assert (here.registry.admitted, here.registry.refused) == (200, 0)
 
     in_office(scenario, tmp_path, capacity=256)
+
+
+# --- another process at the same port ------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def two_offices(root: Path) -> AsyncIterator[tuple[Office, Office]]:
+    """One that leaves, and one that stays at its port and says so."""
+    redis_server = fakeredis.FakeServer()
+    async with (
+        asyncio.timeout(2 * PATIENCE),
+        office(root / "leaves", redis_server=redis_server, capacity=256) as leaves,
+        office(root / "stays", redis_server=redis_server, capacity=256, port=leaves.server.port) as stays,
+    ):
+        listen = f"127.0.0.1:{leaves.server.port}"
+        await Heart(stays.redis, stays.registry, stays.clock, "stays", listen, place()).beat()
+        yield leaves, stays
+
+
+async def reach(here: Office, *numbers: int) -> list[tuple[int, ClientConnection]]:
+    """Sockets that the kernel gave to this office rather than to the other one, one for each call."""
+    reached = []
+    for number in numbers:
+        while True:
+            before = here.welcomed
+            phone = await here.dial()
+            await (await phone.ping())
+            if here.welcomed > before:
+                reached.append((number, phone))
+                break
+            await phone.close()
+    return reached
+
+
+def test_a_process_whose_port_another_one_shares_leaves_although_calls_never_cease_to_come(tmp_path: Path) -> None:
+    async def call(leaves: Office, stays: Office, number: int) -> str:
+        async with stays.dial() as phone:
+            await phone.send(frame(number))
+            both = (leaves.exchange.sessions, stays.exchange.sessions)
+            await stays.until(lambda: any(uuid_of(number) in sessions for sessions in both))
+            session = next(sessions[uuid_of(number)] for sessions in both if uuid_of(number) in sessions)
+            await stays.until(lambda: session.leg.ready)
+            await asyncio.sleep(0.3)
+            assert not session.over
+            session.end("done", "system")
+            await phone.wait_closed()
+            return f"{phone.close_code} {session.reason}"
+
+    async def scenario() -> None:
+        async with two_offices(tmp_path) as (leaves, stays):
+            leaves.know(*range(1, 200))
+            stays.know(*range(1, 200))
+            calls = [asyncio.ensure_future(call(leaves, stays, number)) for number in range(1, 21)]
+            await leaves.until(lambda: len(leaves.exchange.sessions) > 3)
+            leaving = asyncio.ensure_future(drain_of(leaves).run(asyncio.Event()))
+            number = 20
+            while not leaving.done():
+                number += 1
+                calls.append(asyncio.ensure_future(call(leaves, stays, number)))
+                await asyncio.sleep(0.05)
+            assert set(await asyncio.gather(*calls)) == {"1000 done"}
+            assert 30 < number < 120, "it left soon after its last call"
+
+    asyncio.run(scenario())
+
+
+def test_who_was_let_in_and_has_not_spoken_yet_is_still_talked_with(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with two_offices(tmp_path) as (leaves, _stays):
+            leaves.know(1, 2)
+            (_, early), (_, late) = await reach(leaves, 1, 2)
+            leaving = asyncio.ensure_future(drain_of(leaves).run(asyncio.Event()))
+            await leaves.until(lambda: not leaves.server.listening)
+            session = await answer(leaves, early, 1)
+            session.end("done", "system")
+            await early.wait_closed()
+            session = await answer(leaves, late, 2)
+            assert not leaving.done()
+            session.end("done", "system")
+            await leaving
+            await late.wait_closed()
+            assert session.reason == "done"
+
+    asyncio.run(scenario())
+
+
+def test_when_the_other_one_leaves_as_well_the_last_to_stay_listens_again(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with two_offices(tmp_path) as (leaves, stays):
+            await rings(leaves, 1)
+            leaves.know(2)
+            ((_, phone),) = await reach(leaves, 2)
+            talking = await answer(leaves, phone, 2)
+            leaving = asyncio.ensure_future(drain_of(leaves).run(asyncio.Event()))
+            await leaves.until(lambda: not leaves.server.listening)
+            await leaves.redis.hdel(bus.MEDIA_KEY, "stays")
+            await leaves.until(lambda: leaves.server.listening)
+            await stays.server.stop()
+            async with leaves.dial() as second:
+                session = await answer(leaves, second, 1)
+                for one in (talking, session):
+                    one.end("done", "system")
+                await leaves.redis.zrem(bus.LEASES_KEY, uuid_of(1))
+                await leaving
+            await phone.close()
+
+    asyncio.run(scenario())
