@@ -23,7 +23,8 @@ from tests.faults.pause import STEPS, VARIABLE
 from tests.faults.verdict import Struck
 from tests.table import Verdict
 
-BRIEF, HOLDER, TALKER, ABSENT, FLEETING, REFUSED = "0101", "0102", "0001", "0012", "0019", "0013"
+BRIEF, HOLDER, STAYER, TALKER = "0101", "0102", "0105", "0001"
+ABSENT, FLEETING, REFUSED = "0012", "0019", "0013"
 PEOPLE = (BRIEF, BRIEF, FLEETING, FLEETING, ABSENT, REFUSED)
 MISBEHAVIOURS = tuple(f"{number:04d}" for number in range(31, 48))
 """The sandbox's numbers behind which its phone system misbehaves, each in its own way (sandbox/people/manners.yaml)."""

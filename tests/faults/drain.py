@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from sqlalchemy import func, select
@@ -12,8 +14,8 @@ from sandbox.phone.talk import FRAME_SECONDS
 from shared import recordings
 from shared.database import reading
 from shared.schema import calls
-from tests.faults.attacks import HOLDER, TALKER
-from tests.faults.house import Batch, House, wait_for
+from tests.faults.attacks import BRIEF, HOLDER, STAYER, TALKER
+from tests.faults.house import READY_WITHIN, Batch, House, wait_for
 from tests.faults.talks import HOLDING, MEDIA, seconds_of
 from tests.faults.verdict import Struck
 from tests.table import Verdict
@@ -32,6 +34,17 @@ ALL_WITHIN = 40.0
 """Seconds until media is told to leave; above the seventeen that the calls take to come and the few in which new processes
 come up, below the 45 after which people begin to ask again."""
 ENDED_WITHIN = 100.0
+COMING = (BRIEF, BRIEF, BRIEF, TALKER)
+"""Who comes, one after another, all the while."""
+EVERY_SECONDS = 0.8
+"""So often: a dozen or so are on the phone at any time, beside those who stay."""
+GONE_AFTER = 6.0
+"""Seconds from the end of the last call that lived when media was told to leave, or that reached it while it looked who
+else was there, until it has left: its last recording and transcript are written then."""
+MORE_SECONDS = 8.0
+"""So long calls come in after the last of the old processes has left."""
+GIVEN_UP_AFTER = 50.0
+"""Above the longest of these talks (a TALKER's takes some twenty seconds), below the drain's time-out, which ends calls."""
 SLACK_SECONDS = 1.0
 """By which a recording may be shorter than what the phone system sent of it."""
 
@@ -80,6 +93,77 @@ def media_drained(house: House, seed: int, people: int = 200) -> Struck:
     struck.broken += [f"{ended} calls were ended by the drain"] if ended else []
     struck.broken += [] if live >= people else [f"only {live} calls lived when media was told to leave"]
     return struck
+
+
+def media_relieved(house: House, seed: int, people: int = 60) -> Struck:
+    """Media is restarted behind one port, as in every rolling deployment, while calls never cease to come in: the old
+    processes get none of them, and leave when the talks are over that they had. About half of the people reach those."""
+    leaving = {role: f"{role}-leaving" for role in MEDIA}
+    for role, name in leaving.items():
+        house.processes[name] = house.processes.pop(role)
+    house.start(*MEDIA)
+    wait_for(lambda: house.ready(media=2 * len(MEDIA)), READY_WITHIN, "the new media processes do not come up")
+    over = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(_come, house, over)
+        try:
+            staying = house.post(house.tickets([STAYER] * people, HOLDING))
+            all_there = f"{people} people are not all on the phone"
+            wait_for(lambda: on_the_phone(house, staying) == people, ALL_WITHIN, all_there)
+            left_after, codes = _leave(house, *leaving.values())
+        finally:
+            over.set()
+        came = coming.result(ENDED_WITHIN)
+    live = sum(_said(house, role, "media drains", "sessions") for role in MEDIA)
+    ended = sum(_said(house, role, "media leaves", "sessions_ended", unsaid=people) for role in MEDIA)
+
+    def torn(_verdict: Verdict) -> str:
+        lines = [call["audio"]["line"] for call in _reports(house, staying + came).values()]
+        broken = [line for line in lines if line["opened"] != 1 or line["failed"]]
+        return f"{len(broken)} calls were torn or refused" if broken else ""
+
+    struck = Struck(
+        f"media restarted behind one port under {live} live calls, and others that never cease to come",
+        staying + came,
+        live,
+        checks=[torn],
+    )
+    struck.broken += [f"exit codes {codes}"] if any(codes) else []
+    struck.broken += [f"{ended} calls were ended by the drain"] if ended else []
+    struck.broken += [] if live >= people // 4 else [f"only {live} calls lived when media was told to leave"]
+    struck.broken += [f"the old processes left after {left_after:.1f} s"] if left_after > GONE_AFTER else []
+    return struck
+
+
+def _come(house: House, over: threading.Event) -> Batch:
+    """People without end; all of them."""
+    batch = Batch()
+    while not over.wait(EVERY_SECONDS):
+        batch += house.submit([COMING[len(batch.ids) % len(COMING)]])
+    return batch
+
+
+def _leave(house: House, *leaving: str) -> tuple[float, list[int]]:
+    """SIGTERM to these. How long after the end of the last talk that had begun when they were told they left, and with
+    which exit codes; returns when a little more time has passed."""
+    talking = select(calls.c.uuid).where(calls.c.state.in_(("ringing", "answered")))
+    with reading(house.engine) as connection:
+        theirs = connection.execute(talking).scalars().all()
+    old = [house.processes.pop(name) for name in leaving]
+    for one in old:
+        one.terminate()
+    try:
+        wait_for(lambda: all(one.poll() is not None for one in old), GIVEN_UP_AFTER, "")
+    except TimeoutError:
+        for one in old:
+            one.terminate()
+        return GIVEN_UP_AFTER, [one.wait(ENDED_WITHIN) for one in old]
+    at = time.time_ns() // 1_000_000
+    latest = select(func.max(calls.c.ended_at)).where(calls.c.uuid.in_(theirs))
+    with reading(house.engine) as connection:
+        talked_until = int(connection.execute(latest).scalar_one())
+    time.sleep(MORE_SECONDS)  # others come meanwhile
+    return (at - talked_until) / 1000, [one.wait() for one in old]
 
 
 def on_the_phone(house: House, batch: Batch) -> int:
