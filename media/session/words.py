@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from media.speech.ports import Recognition
 from media.turns import Turn, TurnDetector, join
 
-FINAL_WAIT = 1.0
-"""Seconds that a line of the transcript waits for the final text of a turn that was answered before; recognisers
-take 0.3 to 0.8."""
+FINAL_WAIT = 3.0
+"""Seconds that a line of the transcript waits for the final text of a turn that was answered before. Recognisers take
+0.3 to 0.8, and on a busy machine two; what the line holds so far is on the disk meanwhile (Session._write_so_far)."""
 
 
 @dataclass(slots=True)
