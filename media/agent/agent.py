@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from enum import Enum
 
 from media.agent.alarm import Alarm
-from media.agent.answer import Answer
-from media.agent.brain import Brain, Host
+from media.agent.answer import Answer, Purpose
+from media.agent.brain import UNHEARD, Brain, Host
 from media.agent.intents import Intent, intents
 from media.agent.listening import Comprehension, TurnMemory
 from media.agent.playbook import Playbook
@@ -24,8 +24,6 @@ from media.protocol.commands import Hangup, Interrupt
 
 HELLO_LONGEST = 8.0
 """Seconds that we let somebody talk before our greeting."""
-UNHEARD = 4
-"""Characters: of an answer that was cut so early nothing was understood; the turn before it goes on."""
 CUT_GOODBYE_SECONDS = 3.0
 """After a goodbye that was talked over, so long for the rest of what the customer says; then the call ends."""
 PLAY_SECONDS = 20.0
@@ -183,10 +181,14 @@ class Agent:
             self._wait.set(MAILBOX_SECONDS, lambda: self._hang_up("voicemail"))
         elif self._phase is Phase.TALKING:
             self._wait.clear()
+        if self._noises < MOST_NOISES:  # else it is noisy here, and whoever waits for our answer would wait for ever
+            self._think_no_further()
+        self._listen()
+
+    def _think_no_further(self) -> None:
         if self._brain.thinking:
             self._brain.cancel()
             self._turn.unanswered = True
-        self._listen()
 
     def _understood(self, event: events.AsrDelta | events.AsrFinal) -> None:
         self._comprehension.words()
@@ -197,6 +199,7 @@ class Agent:
         if self._detector.hear(event.index, event.text, start, end, final=final) is Verdict.MACHINE:
             self._meet_mailbox()
         elif self._customer_speaks:
+            self._think_no_further()
             self._listen()
 
     def _customer_ended(self, event: events.Eou) -> None:
@@ -214,17 +217,30 @@ class Agent:
             self._turn.overlapped(said, self._port.clock.monotonic())
         elif self._phase is Phase.OPENING:
             self._first_words(said, found)
-        elif said or self._turn.unanswered:
+        elif said:
             self._take_turn(said, found)
         elif self._greeting_cut and self._greetings < GREETINGS:
             self._greet()
+        elif self._turn.unanswered and self._noises < MOST_NOISES:
+            self._noises += 1
+            if not self._go_on():
+                self._take_turn(said, found)
         elif self._comprehension.lacking:
             self._cannot_hear()
-        elif self._cut_short and self._noises < MOST_NOISES and (rest := self._brain.go_on()):
+        elif self._cut_short and self._noises < MOST_NOISES and self._go_on():
             self._noises += 1
-            self._say(rest)
         else:
             self._listen()
+
+    def _go_on(self) -> bool:
+        """A noise has cut our voice: what was not heard of our answer is said. False if there is none."""
+        purpose: Purpose = "turn" if self._turn.unanswered else "other"
+        if not self._cut_short or not self._brain.go_on():
+            return False
+        self._turn.unanswered = False
+        if self._answer is not None:
+            self._answer.purpose = purpose
+        return True
 
     def _first_words(self, said: str, found: set[Intent]) -> None:
         if found & _BEFORE_GREETING:
@@ -235,7 +251,8 @@ class Agent:
 
     def _take_turn(self, said: str, found: set[Intent]) -> None:
         """The customer has spoken: what was said, with what went before if that was not answered yet."""
-        self._reminders = self._noises = 0
+        if said:
+            self._reminders = self._noises = 0
         if self._greeting_waits and found and found <= _HELLOS:
             return
         if self._greeting_cut and found and found <= _HELLOS and self._greetings < GREETINGS:

@@ -7,6 +7,9 @@ from typing import Literal
 from media.agent.sentences import SentenceSplitter, speakable
 from media.driver import SessionPort
 
+Purpose = Literal["greeting", "turn", "other"]
+"""Whether it opens the call, answers the customer's turn, or comes of our own accord."""
+
 
 class Answer:
     """Opened empty; the play begins with the first sentence. One play id for all of it."""
@@ -16,8 +19,7 @@ class Answer:
         self._interruptible = interruptible
         self._splitter = SentenceSplitter()
         self.play_id = play_id
-        self.purpose: Literal["greeting", "turn", "other"] = "turn"
-        """Whether it opens the call, answers the customer's turn, or comes of our own accord."""
+        self.purpose: Purpose = "turn"
         self.text = ""
         """What was handed to the session so far; all of the text if synthesis failed."""
         self.complete = False

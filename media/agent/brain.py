@@ -9,6 +9,9 @@ from media.agent.answer import Answer
 from media.agent.playbook import Playbook
 from media.agent.scripted import Move, ScriptedDialogue
 
+UNHEARD = 4
+"""Characters: of an answer that was cut so early nothing was understood; the turn before it goes on."""
+
 
 class Host(Protocol):
     """What a brain asks of the agent."""
@@ -44,8 +47,8 @@ class Brain(Protocol):
     def ask(self) -> str:
         """What a reminder ends with: what was not heard of what was last said, or the question again; may be ""."""
 
-    def go_on(self) -> str:
-        """What is to be said when only a noise has cut our voice; "" to wait for the customer."""
+    def go_on(self) -> bool:
+        """Nothing but a noise has cut our voice: says what was not heard, as a new answer. False if all was heard."""
 
     def cut(self, answer: Answer, heard: str) -> None:
         """The customer heard no more of this answer than ``heard``."""
@@ -71,6 +74,8 @@ class ScriptedBrain:
 
     def __init__(self, host: Host, playbook: Playbook, fields: Mapping[str, str]) -> None:
         self._host = host
+        self._lost = ""
+        """Our last answer, if it was cut before anything of it was understood."""
         self._dialogue = ScriptedDialogue(playbook, fields)
 
     def begin(self) -> None:
@@ -96,12 +101,17 @@ class ScriptedBrain:
         """See Brain."""
         return self._dialogue.ask()
 
-    def go_on(self) -> str:
-        """See Brain."""
-        return self._dialogue.go_on()
+    def go_on(self) -> bool:
+        """See Brain. What is told of the step's words; and the reply before them, if nothing was heard of that."""
+        owed = self._dialogue.go_on()
+        rest, self._lost = self._lost or owed, ""
+        if rest:
+            self._make(Move((rest,)))
+        return rest != ""
 
     def cut(self, answer: Answer, heard: str) -> None:
         """See Brain."""
+        self._lost = answer.text if len(heard) < UNHEARD else ""
         self._dialogue.cut(answer.text, heard)
 
     def rewind(self) -> None:

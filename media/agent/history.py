@@ -75,6 +75,13 @@ class History:
         if not heard and "tool_calls" not in message and message in self._messages:
             self._messages.remove(message)
 
+    def restore(self, message: Message, text: str) -> None:
+        """Our last answer, which was cut, is said on: nothing was said since, and all of ``text`` will be heard."""
+        message["content"] = text
+        self._unheard = ""
+        if not any(one is message for one in self._messages):
+            self._messages.append(message)
+
     def rewind(self) -> None:
         """The customer's last turn, and all since, are taken back."""
         self._unheard = self._told_unheard

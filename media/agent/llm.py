@@ -13,8 +13,9 @@ from media.agent.brain import Host
 from media.agent.chat import Chat, ChatFailure, Message, ToolCall
 from media.agent.history import History
 from media.agent.playbook import Playbook
-from media.agent.premise import unheard
+from media.agent.premise import cut_sentence, unheard
 from media.agent.scripted import LONGEST_TAG, says_goodbye
+from media.agent.sentences import speakable
 from media.agent.templates import Text
 from media.agent.tools import CALLBACK, DO_NOT_CALL, HANG_UP, OUTCOME, TAG, read_arguments, tool_schema
 from media.driver import SessionPort
@@ -50,6 +51,16 @@ class LlmBrain:
         self._history = History(self._text(playbook.prompt))
         self._task: asyncio.Task[None] | None = None
         self._answer: Answer | None = None
+        self._words = ""
+        """All that is to be heard of our answer, as far as it is known: the model's words, and what we put around them."""
+        self._before = 0
+        """So much of that was said by the play before this one, which a noise has cut."""
+        self._heard = ""
+        """The most that was heard of it, if it was cut."""
+        self._cut: str | None = None
+        """Our voice was cut, and so much of the answer heard; nobody knows yet whether by words or by a noise."""
+        self._certain = asyncio.Event()
+        """It is not: what the model wants to be done may be done."""
         self._said = ""
         self._message: Message | None = None
         self._ends = False
@@ -67,22 +78,29 @@ class LlmBrain:
 
     def begin(self) -> None:
         """See Brain."""
-        greeting = self._text(self._book.greeting)
-        self._answer = self._host.open_answer()
-        self._answer.add(greeting)
-        self._message = self._history.restart(greeting)
-        self._host.finish_answer(self._answer)
+        self._start()
+        self._say(self._text(self._book.greeting))
+        self._said = self._words
+        self._message = self._history.restart(self._said)
+        self._finish_answer()
 
     def hear(self, said: str) -> None:
         """See Brain."""
         self.cancel()
         self._history.add_turn(said)
-        self._answer = self._host.open_answer()
-        self._said, self._message, self._ends = "", None, False
+        self._start()
         self._limit.set(FIRST_WORD_SECONDS, lambda: self._too_late("first_word"))
         if self._book.thinking is not None:
             self._patience.set(THINKING_SECONDS, self._ask_for_patience)
-        self._task = asyncio.get_running_loop().create_task(self._run(self._answer), name="llm")
+        self._task = asyncio.get_running_loop().create_task(self._run(), name="llm")
+
+    def _start(self) -> None:
+        """A new answer, of which nothing is known yet."""
+        self._answer = self._host.open_answer()
+        self._words, self._before, self._said, self._message, self._ends = "", 0, "", None, False
+        self._heard = ""
+        self._cut = None
+        self._certain.set()
 
     def takes(self, key: str) -> bool:
         """See Brain. The model is told of every key."""
@@ -97,32 +115,56 @@ class LlmBrain:
         """See Brain. The model asks in its own words."""
         return ""
 
-    def go_on(self) -> str:
-        """See Brain. What the model would say now it says when the customer has spoken."""
-        return ""
+    def go_on(self) -> bool:
+        """See Brain. From the sentence that was cut, and on with what the model is still writing."""
+        if self._cut is None:
+            return False
+        self._before = cut_sentence(self._words, self._cut)
+        rest = self._words[self._before :]
+        if self._task is None and not speakable(rest):
+            return False
+        if self._message is not None:
+            self._history.restore(self._message, self._said)
+        self._cut = None
+        self._answer = self._host.open_answer()
+        self._answer.add(rest)
+        self._certain.set()
+        if self._task is None:
+            self._finish_answer()
+        return True
 
     def cut(self, answer: Answer, heard: str) -> None:
-        """See Brain."""
-        if answer is not self._answer:
+        """See Brain. The model writes on until it is known what has cut us: after a noise, all of it is wanted."""
+        if answer is not self._answer or self._cut is not None:
             return
-        if self._task is not None:
-            self.cancel()
-            self._message = self._history.add_ours(self._said)
-        if self._message is not None:
-            self._history.keep_heard(self._message, heard, unheard(answer.text, heard))
-            self._message = None
+        self._cut = self._heard = max(self._heard, self._words[: self._before] + heard, key=len)
+        self._certain.clear()
+        if self._task is None:
+            self._keep_heard()
+
+    def _keep_heard(self) -> None:
+        if self._message is not None and self._cut is not None:
+            self._history.keep_heard(self._message, self._cut, unheard(self._words, self._cut))
 
     def rewind(self) -> None:
         """See Brain."""
+        self._stop()
         self._history.rewind()
 
     def cancel(self) -> None:
         """See Brain."""
+        if self._stop() and self._cut is not None:
+            self._message = self._history.add_ours(self._said)
+            self._keep_heard()
+
+    def _stop(self) -> bool:
+        """Whether the model was still writing."""
+        task, self._task = self._task, None
         self._limit.clear()
         self._patience.clear()
-        if self._task is not None:
-            self._task.cancel()
-            self._task = None
+        if task is not None:
+            task.cancel()
+        return task is not None
 
     def close(self) -> None:
         """See Brain."""
@@ -130,39 +172,42 @@ class LlmBrain:
 
     # --- thinking ---
 
-    async def _run(self, answer: Answer) -> None:
+    async def _run(self) -> None:
         """Task boundary: whatever goes wrong in here ends in words for the customer."""
         try:
-            await self._compose(answer)
+            await self._compose()
         except ChatFailure as failure:
             log.warning("the language model failed", extra={"code": failure.code})
-            self._failed(answer)
+            await self._certain.wait()
+            self._failed()
         except Exception:
             log.exception("an answer of the language model could not be used")
-            self._failed(answer)
+            await self._certain.wait()
+            self._failed()
         else:
             self._failures = 0
-            self._finish(answer)
+            self._finish()
 
-    async def _compose(self, answer: Answer) -> None:
+    async def _compose(self) -> None:
         """Requests until there are words and no tools whose result the model wants to speak about. Raises ChatFailure."""
         tried_again = False
         step = 0
         while step < MAX_STEPS:
             try:
-                calls = await self._request(answer)
+                calls = await self._request()
             except ChatFailure as failure:
                 if self._said or tried_again or not failure.retryable:
                     raise
                 tried_again = True
                 continue
             step += 1
+            await self._certain.wait()  # who cuts in with words may want something else; what was wanted is not done
             results = [(call, self._use(call)) for call in calls]
             self._message = self._history.add_ours(self._said, results)
             if not calls or self._said or self._ends:
                 return
 
-    async def _request(self, answer: Answer) -> list[ToolCall]:
+    async def _request(self) -> list[ToolCall]:
         calls = []
         async for part in self._chat.stream(self._history.messages(), self._tools):
             if isinstance(part, ToolCall):
@@ -172,20 +217,33 @@ class LlmBrain:
                 self._limit.set(ANSWER_SECONDS, lambda: self._too_late("answer"))
                 self._patience.clear()
             self._said += part
-            answer.add(part)
+            self._say(part)
         return calls
 
-    def _finish(self, answer: Answer) -> None:
+    def _say(self, text: str) -> None:
+        self._words += text
+        if self._answer is not None:
+            self._answer.add(text)
+
+    def _pause(self) -> None:
+        if self._answer is not None:
+            self._answer.pause()
+
+    def _finish_answer(self) -> None:
+        if self._answer is not None:
+            self._host.finish_answer(self._answer, end=self._ends)
+
+    def _finish(self) -> None:
         self._done()
         said, times = self._same
         self._same = (self._said, times + 1 if self._said == said else 1)
         self._ends = self._ends or self._same[1] >= MAX_SAME
         if self._ends and not says_goodbye(self._said):
-            answer.pause()
-            answer.add(self._text(self._book.goodbye))
-        self._host.finish_answer(answer, end=self._ends)
+            self._pause()
+            self._say(self._text(self._book.goodbye))
+        self._finish_answer()
 
-    def _failed(self, answer: Answer) -> None:
+    def _failed(self) -> None:
         """What was said is left standing; without a word, or failing again and again, the agent takes its leave."""
         self._done()
         self._failures += 1
@@ -193,13 +251,14 @@ class LlmBrain:
             self._host.give_up()
             return
         self._message = self._history.add_ours(self._said)
-        self._host.finish_answer(answer)
+        self._finish_answer()
 
     def _too_late(self, what: str) -> None:
+        """Whoever has just cut us is waited for."""
         log.warning("the language model is too slow", extra={"code": what})
         self.cancel()
-        if self._answer is not None:
-            self._failed(self._answer)
+        if self._cut is None:
+            self._failed()
 
     def _done(self) -> None:
         self._limit.clear()
@@ -207,9 +266,9 @@ class LlmBrain:
         self._task = None
 
     def _ask_for_patience(self) -> None:
-        if self._answer is not None and not self._said:
-            self._answer.add(self._text(self._book.thinking))
-            self._answer.pause()
+        if not self._said:
+            self._say(self._text(self._book.thinking))
+            self._pause()
 
     # --- tools ---
 

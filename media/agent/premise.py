@@ -42,6 +42,12 @@ def unheard(said: str, heard: str) -> str:
     return said[_place_of(said, count) :].strip() if count else said.strip()
 
 
+def cut_sentence(said: str, heard: str) -> int:
+    """Where in ``said`` the sentence begins whose end was not ``heard``; its length if all of it was."""
+    count = _agreeing(_letters(said), _letters(heard))
+    return _sentence_of(said, count) if count < len(_letters(said)) else len(said)
+
+
 def question_of(text: str) -> str:
     """Its last clause, which asks."""
     return text[_last_clause(text) :].strip()

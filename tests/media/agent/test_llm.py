@@ -9,13 +9,18 @@ from typing import Any
 
 import pytest
 
+from media.agent.agent import MOST_NOISES, Agent
 from media.agent.chat import ChatFailure, Message, OpenAiChat, ToolCall
 from media.agent.llm import FIRST_WORD_SECONDS, LlmBrain
+from media.agent.loading import load_playbook
+from media.agent.ticket import sample_fields
 from media.protocol.commands import AnyCommand
+from media.turns import TurnRule
 from sandbox.cloud.config import CloudConfig
 from sandbox.cloud.server import serve_cloud
+from tests.media.twins import Scene, with_options
 
-from .conftest import Call
+from .conftest import PLAYBOOKS, Call
 
 PATIENCE = 20.0
 
@@ -359,6 +364,231 @@ def test_an_answer_that_breaks_off_is_left_standing() -> None:
         assert await call.answered() == "您的预约是明天下午三点，"
         call.speak("好")
         assert await call.answered() == "好的。"
+
+    run(scenario)
+
+
+# --- noises --------------------------------------------------------------------------------------------------------
+
+LONG_ANSWER = "您的预约是明天下午三点。地点在人民广场五号楼，请您带上身份证。请问您能按时到吗？"
+
+
+async def spoken(call: Talk) -> None:
+    """Waits until our answer is complete, and hears the beginning of it."""
+    await call.until(lambda: call._voice is not None and not call._voice.open)
+
+
+async def settle() -> None:
+    """Lets the model come as far as it can."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+def told(chat: Script) -> list[tuple[str, str]]:
+    """What the model was told last, but for the prompt and the greeting."""
+    return [(message["role"], message["content"]) for message in chat.requests[-1][2:]]
+
+
+def test_after_a_long_cough_it_goes_on_at_once_with_the_sentence_that_it_cut() -> None:
+    async def scenario() -> None:
+        chat = Script([LONG_ANSWER], ["好的，再见。"])
+        call = await Talk(chat).begin()
+        call.speak("是哪天")
+        await spoken(call)
+        call.wait(3.6)
+        call.speak("")
+        call.wait(0.1)
+        assert call._voice is not None, "without waiting for a reminder"
+        assert call.listen() == "地点在人民广场五号楼，请您带上身份证。请问您能按时到吗？"
+        call.speak("能")
+        await call.answered()
+        assert len(chat.requests) == 2, "the model was not asked for it"
+        assert told(chat) == [("user", "是哪天"), ("assistant", LONG_ANSWER), ("user", "能")]
+
+    run(scenario)
+
+
+def test_what_is_interrupted_after_a_cough_is_remembered_as_far_as_it_was_heard_in_all() -> None:
+    async def scenario() -> None:
+        chat = Script([LONG_ANSWER], ["好的。"])
+        call = await Talk(chat).begin()
+        call.speak("是哪天")
+        await spoken(call)
+        call.wait(3.6)
+        call.speak("")
+        call.wait(3.0)
+        call.speak("我知道了，谢谢")
+        await call.answered()
+        heard = "您的预约是明天下午三点。地点在人民广场五号楼，请您带上身份证。"
+        (_, ours), (_, theirs) = told(chat)[1:]
+        assert ours.startswith("您的预约是明天下午三点。地点在人民广场五号楼")
+        assert heard.startswith(ours)
+        assert theirs == f"（客户打断了你，这些话没有听到：“{LONG_ANSWER[len(ours) :].lstrip('，')}”）我知道了，谢谢"
+
+    run(scenario)
+
+
+def test_a_second_cough_that_comes_sooner_takes_nothing_back() -> None:
+    async def scenario() -> None:
+        chat = Script([LONG_ANSWER], ["好的。"])
+        call = await Talk(chat).begin()
+        call.speak("是哪天")
+        await spoken(call)
+        call.wait(5.0)
+        call.speak("")
+        call.wait(0.5)
+        call.speak("知道了")
+        await call.answered()
+        assert told(chat)[1][1].startswith("您的预约是明天下午三点。地点在人民广场五号楼")
+
+    run(scenario)
+
+
+def test_where_it_is_noisy_it_waits_for_words() -> None:
+    async def scenario() -> None:
+        chat = Script([LONG_ANSWER])
+        call = await Talk(chat).begin()
+        call.speak("是哪天")
+        await spoken(call)
+        for _ in range(5):
+            call.wait(1.5)
+            call.speak("", 0.45)
+        assert sum(said.startswith("您的预约") for said in call.said) == 1 + MOST_NOISES
+        assert len(chat.requests) == 1
+
+    run(scenario)
+
+
+def test_a_noise_into_the_first_syllable_does_not_ask_the_model_again() -> None:
+    async def scenario() -> None:
+        chat = Script([ToolCall("1", "tag_outcome", '{"name": "confirmed"}'), LONG_ANSWER], ["好的。"])
+        call = await Talk(chat).begin()
+        call.speak("是哪天")
+        await spoken(call)
+        call.wait(0.1)
+        call.speak("", 0.45)
+        call.wait(0.1)
+        assert call.listen() == LONG_ANSWER
+        assert len(chat.requests) == 1
+        assert call.tags == [("confirmed", "")]
+
+    run(scenario)
+
+
+def test_a_cough_while_the_model_still_writes_loses_nothing_of_what_it_wants() -> None:
+    async def scenario() -> None:
+        rest = asyncio.Event()
+        chat = Script(["好的，那就不打扰您了。", rest, "祝您生活愉快，再见。", ToolCall("1", "hang_up", "{}")])
+        call = await Talk(chat).begin()
+        call.speak("没事了")
+        await call.until(lambda: call._voice is not None and call._voice.text != "")
+        call.wait(1.5)
+        call.speak("")
+        rest.set()
+        assert await call.answered() == "好的，那就不打扰您了。祝您生活愉快，再见。"
+        assert call.over
+        assert call.reason == "autohangup"
+
+    run(scenario)
+
+
+def test_a_tool_that_came_while_we_were_interrupted_is_used_after_a_cough_and_not_after_words() -> None:
+    async def scenario(said: str) -> list[tuple[str, str]]:
+        go = asyncio.Event()
+        chat = Script(
+            ["好的，那我帮您记成已确认了。", go, ToolCall("1", "tag_outcome", '{"name": "confirmed"}')], ["好。"]
+        )
+        call = await Talk(chat).begin()
+        call.speak("可以吧")
+        await call.until(lambda: call._voice is not None and call._voice.text != "")
+        call.wait(1.5)
+        call._cut()
+        call.deliver()
+        go.set()
+        await settle()
+        assert call.tags == [], "nobody knows yet what the customer says"
+        call.speak(said)
+        await call.answered()
+        return call.tags
+
+    async def both() -> None:
+        assert await scenario("") == [("confirmed", "")]
+        assert await scenario("等等，我再想想") == []
+
+    run(both)
+
+
+def test_a_goodbye_that_a_cough_cuts_ends_the_call_all_the_same() -> None:
+    async def scenario() -> None:
+        chat = Script(["好的，打扰您了，祝您生活愉快，再见。", ToolCall("1", "hang_up", "{}")])
+        call = await Talk(chat).begin()
+        call.speak("没事了")
+        await spoken(call)
+        call.wait(1.5)
+        call.speak("")
+        call.wait(0.1)
+        assert call.over
+        assert call.reason == "goodbye"
+
+    run(scenario)
+
+
+def test_who_asks_something_in_a_noisy_place_is_answered_all_the_same() -> None:
+    async def scenario() -> None:
+        think = asyncio.Event()
+        chat = Script([think], [think], [think, LONG_ANSWER])
+        call = await Talk(chat).begin()
+        call.speak("是哪天")
+        for _ in range(4):
+            await settle()
+            call.speak("", 0.4)
+        think.set()
+        assert (await call.answered()).endswith(LONG_ANSWER)
+        assert [message["content"] for message in chat.requests[-1] if message["role"] == "user"] == ["是哪天"]
+
+    run(scenario)
+
+
+def test_a_cough_in_a_real_session_is_gone_on_from_and_what_was_heard_is_written() -> None:
+    async def scenario() -> None:
+        chat = Script([LONG_ANSWER], ["好的，再见。", ToolCall("1", "hang_up", "{}")])
+        scene = Scene(with_options(turns=TurnRule()), began=False)
+        book, fields = load_playbook(PLAYBOOKS / "客服助手.md"), sample_fields()
+        scene.session.start(
+            Agent(scene.session, book, fields, lambda host: LlmBrain(host, scene.session, book, fields, chat))
+        )
+
+        async def run_for(seconds: float) -> None:
+            for _ in range(round(seconds / 0.02)):
+                scene.run(0.02)
+                await asyncio.sleep(0)
+
+        async def speak(text: str) -> None:
+            scene.speech_starts()
+            await run_for(0.6)
+            if text:
+                scene.understood(text, final=True)
+            await run_for(0.3)
+            scene.speech_ends()
+            await run_for(1.5)
+
+        await run_for(8)
+        await speak("是哪天？")
+        await run_for(2.5)
+        await speak("")
+        await run_for(0.3)
+        assert scene.session.playout.playing is not None, "our voice goes on"
+        await run_for(12)
+        await speak("能。")
+        await run_for(6)
+        assert scene.session.over
+        ours = [(text, cut) for role, text, cut in scene.recording.turns if role == "assistant"]
+        (cut, was_cut), (rest, rest_cut) = ours[1:3]
+        assert (was_cut, rest_cut) == (True, False)
+        assert LONG_ANSWER.startswith(cut)
+        assert LONG_ANSWER.endswith(rest)
+        assert len(cut) + len(rest) >= len(LONG_ANSWER)
+        assert told(chat) == [("user", "是哪天？"), ("assistant", LONG_ANSWER), ("user", "能。")]
 
     run(scenario)
 
