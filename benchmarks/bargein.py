@@ -153,7 +153,7 @@ class Callee:
         found = []
         for onset, end in self.spoken:
             after = [at for at in self.arrivals if onset <= at < end + 1.5]
-            silent = next((a for a, b in zip(after, [*after[1:], float("inf")], strict=True) if b - a > GAP), None)
+            silent = next((a for a, b in zip(after, [*after, float("inf")][1:], strict=True) if b - a > GAP), None)
             if silent is not None:
                 found.append(silent - onset)
         return found

@@ -25,7 +25,7 @@ from media.recorder import Recorder
 from media.registry import Registry, headroom
 from media.server import MediaServer, Pages
 from media.session.clips import HttpClips
-from media.session.session import Equipment
+from media.session.equipment import Equipment
 from media.speech.ports import (
     Recognition,
     RecognitionOptions,

@@ -34,7 +34,7 @@ from media.relief import Relief, place
 from media.ringing import Ringing
 from media.server import MediaServer, Pages
 from media.session.clips import HttpClips
-from media.session.session import Equipment
+from media.session.equipment import Equipment
 from media.shelf import Shelf
 from media.speech.providers import Speech, open_speech
 from media.timekeeping import Timekeeper

@@ -19,8 +19,9 @@ from media.legs.phone import PhoneLeg
 from media.owner import Owners
 from media.pacer import Pacer, Sink
 from media.registry import Registry
+from media.session.equipment import Equipment
 from media.session.ports import RecordingPort
-from media.session.session import Equipment, Session
+from media.session.session import Session
 from shared import doorbell
 from shared.bus import Briefing, Hint
 from shared.errors import PhoneError, RecordingPathError

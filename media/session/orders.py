@@ -7,11 +7,12 @@ import itertools
 from base64 import b64decode
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 
 from media.audio.resample import resample
+from media.driver import SessionOptions
 from media.legs.leg import RATE
 from media.protocol import events
 from media.protocol.commands import (
@@ -36,12 +37,14 @@ from media.protocol.commands import (
 )
 from media.protocol.options import SynthesisOption
 from media.session import resolve
+from media.session.equipment import Equipment
+from media.session.listening import Listening
+from media.session.moments import Moments
 from media.session.track import Track
 from media.session.utterance import Source, Utterance
+from media.session.voice import Voice
+from media.session.yielding import Yielding
 from media.speech.ports import SpeechFailure, SynthesisOptions
-
-if TYPE_CHECKING:
-    from media.session.session import Equipment, Session
 
 MAX_TEXT = 4_000
 """Characters in one text: a quarter of an hour of speech. Longer ones are no answer in a conversation."""
@@ -49,10 +52,27 @@ DEFAULT_RATE = 16_000
 """Samples a second of base64 audio whose option does not say (SynthesisOption.samplerate)."""
 
 
+class Commanded(Protocol):
+    """The session that commands are for."""
+
+    id: str
+    options: SessionOptions
+    moments: Moments
+    listening: Listening
+    voice: Voice
+    yielding: Yielding
+
+    def emit(self, event: events.AnyEvent) -> None:
+        """One event for the driver."""
+
+    def end(self, reason: str, initiator: str) -> None:
+        """Ends the call, once."""
+
+
 class Orders:
     """One session's."""
 
-    def __init__(self, session: Session, equipment: Equipment) -> None:
+    def __init__(self, session: Commanded, equipment: Equipment) -> None:
         self._session = session
         self._equipment = equipment
         self._numbers = itertools.count(1)

@@ -8,20 +8,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from media.driver import Driver, SessionOptions, Timer
-from media.ears.hearing import Hearing
 from media.legs.leg import RATE, Leg
 from media.playout import Playout
 from media.protocol import events
 from media.protocol.commands import AnyCommand, Tts
 from media.recorder import Closed
-from media.session.clips import Clips
+from media.session.equipment import Equipment
 from media.session.listening import Listening
 from media.session.moments import Moments, iso
 from media.session.orders import Orders
-from media.session.ports import RecordingPort, SpeechPort
+from media.session.ports import RecordingPort
 from media.session.taping import Taping
 from media.session.timers import Timers
 from media.session.track import Track
@@ -31,7 +30,6 @@ from media.session.yielding import Yielding
 from media.turns import Turn
 from shared import recordings
 from shared.bus import Briefing
-from shared.clock import Clock
 from shared.unicode import storable
 
 TICK = 0.02
@@ -42,18 +40,6 @@ Reckoned so much later they fall due in between."""
 SILENT_FRAME = memoryview(bytes(RATE // 50 * 2))
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Equipment:
-    """What all sessions of a process share."""
-
-    clock: Clock
-    soon: Callable[[Callable[[], None]], object]
-    """``loop.call_soon``: runs something after what runs now."""
-    hearing: Hearing
-    speech: SpeechPort
-    clips: Clips
 
 
 class Session:

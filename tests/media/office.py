@@ -27,7 +27,8 @@ from media.protocol.options import SynthesisOption, TranscriptionOption
 from media.recorder import Recorder
 from media.registry import Registry, headroom
 from media.server import MediaServer, Pages
-from media.session.session import Equipment, Session
+from media.session.equipment import Equipment
+from media.session.session import Session
 from shared import bus, recordings
 from shared.clock import SystemClock
 from shared.errors import BriefingMissing

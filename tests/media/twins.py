@@ -20,7 +20,8 @@ from media.ears.hearing import Hearing
 from media.protocol import events
 from media.protocol.options import SynthesisOption, TranscriptionOption
 from media.recorder import Closed
-from media.session.session import Equipment, Session
+from media.session.equipment import Equipment
+from media.session.session import Session
 from media.session.utterance import Source
 from media.speech.ports import (
     Recognition,
