@@ -6,7 +6,6 @@ whoever wants no more calls go at once, and hangs up only when its goodbye was h
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
 from enum import Enum
 
@@ -15,7 +14,10 @@ from media.agent.answer import Answer, Purpose
 from media.agent.brain import UNHEARD, Brain, Host
 from media.agent.intents import Intent, intents
 from media.agent.listening import Comprehension, TurnMemory
+from media.agent.mailbox import Mailbox
+from media.agent.manners import only_hello, wants_an_answer, wants_no_greeting
 from media.agent.playbook import Playbook
+from media.agent.speaking import Speaking
 from media.agent.templates import Text
 from media.agent.voicemail import AnswerDetector, Verdict
 from media.driver import SessionPort
@@ -26,28 +28,15 @@ HELLO_LONGEST = 8.0
 """Seconds that we let somebody talk before our greeting."""
 CUT_GOODBYE_SECONDS = 3.0
 """After a goodbye that was talked over, so long for the rest of what the customer says; then the call ends."""
-PLAY_SECONDS = 20.0
-SECONDS_PER_CHARACTER = 0.6
-"""A play whose end is not told after so long counts as ended: slower than any voice, so that no call hangs."""
 NOISE_SECONDS = 10.0
 """Speech that goes on for so long without a new word is noise, in which nobody answers; then it is as if all were
 silent, or a call out of a workshop would last until its longest duration."""
-MAILBOX_SECONDS = 30.0
-TONE_SECONDS = 1.5
-"""From the last word of a mailbox to our message: its tone lies in between."""
 MOST_SPEECH_FAILURES = 2
 """In a row; then the call is ended with a goodbye from the cache."""
 MOST_NOISES = 2
 """Long coughs in a row after which our voice goes on by itself; more is a noisy place, where words are waited for."""
 GREETINGS = 2
 """Times that the greeting is said when a hello ran into it."""
-_COURTESIES = {Intent.GOODBYE, Intent.THANKS, Intent.YES, Intent.NO, Intent.BACKCHANNEL, Intent.HELLO, Intent.OPT_OUT}
-"""After our goodbye these need no answer."""
-_HELLOS = {Intent.HELLO, Intent.BACKCHANNEL}
-_BEFORE_GREETING = {Intent.WRONG_NUMBER, Intent.CALLBACK, Intent.GOODBYE}
-"""Whoever says so with the first words is answered, not greeted."""
-
-log = logging.getLogger(__name__)
 
 
 class Phase(Enum):
@@ -78,16 +67,17 @@ class Agent:
         self._detector = AnswerDetector()
         self._wait = Alarm(port)
         """For a hello, for the customer's answer, for the end of a mailbox's words: one of them at a time."""
-        self._guard = Alarm(port)
-        """For a play whose end is never told."""
-        self._answer: Answer | None = None
-        self._plays = 0
+        self._mailbox = Mailbox(
+            self._wait,
+            playbook.voicemail,
+            lambda message: self._leave(message, ("message_left", "")),
+            lambda: self._hang_up("voicemail"),
+        )
+        self._voice = Speaking(port, self._ended)
         self._answered_at = 0
         self._customer_speaks = False
         self._greetings = 0
         self._greeting_cut = False
-        self._cut_short = False
-        """What we said last was interrupted, and nothing was said since."""
         self._noises = 0
         """After so many of those in a row we went on by ourselves."""
         self._key = ""
@@ -115,7 +105,7 @@ class Agent:
             case events.Interruption():
                 self._interrupted(event.play_id)
             case events.TrackStart():
-                self._started(event.play_id)
+                self._voice.started(event.play_id)
             case events.TrackEnd():
                 self._ended(event.play_id)
             case events.Dtmf():
@@ -134,27 +124,21 @@ class Agent:
     def open_answer(self, *, interruptible: bool = True) -> Answer:
         """See Host."""
         self._wait.clear()
-        if self._answer is not None:
-            self._answer.cut = True
-        self._cut_short = False
-        self._plays += 1
-        self._answer = Answer(self._port, f"answer-{self._plays}", interruptible=interruptible)
-        return self._answer
+        return self._voice.open(interruptible=interruptible)
 
     def finish_answer(self, answer: Answer, *, end: bool = False) -> None:
         """See Host."""
-        if answer is not self._answer or self._phase is Phase.OVER:
+        if answer is not self._voice.answer or self._phase is Phase.OVER:
             return
         if end:
             self._phase = Phase.LEAVING
-        if answer.finish(end=end):
-            longest = PLAY_SECONDS + SECONDS_PER_CHARACTER * len(answer.text)
-            self._guard.set(longest, lambda: self._ended(answer.play_id))
-        elif not answer.begun:
-            self._answer = None
+        if self._voice.finish(answer, end=end):
+            return
+        if not answer.begun:
+            self._voice.answer = None
             self._nothing_to_say(end=end)
         elif answer.over:
-            self._answer = None
+            self._voice.answer = None
             self._after_failed_speech(answer)
 
     def _nothing_to_say(self, *, end: bool) -> None:
@@ -178,7 +162,7 @@ class Agent:
         if self._phase is Phase.OPENING:
             self._wait.set(HELLO_LONGEST, self._greet)
         elif self._phase is Phase.MAILBOX:
-            self._wait.set(MAILBOX_SECONDS, lambda: self._hang_up("voicemail"))
+            self._mailbox.spoke()
         elif self._phase is Phase.TALKING:
             self._wait.clear()
         if self._noises < MOST_NOISES:  # else it is noisy here, and whoever waits for our answer would wait for ever
@@ -208,12 +192,12 @@ class Agent:
         self._comprehension.turn(said, event.end_time - event.start_time)
         found = set(intents(said))
         if self._phase is Phase.MAILBOX:
-            self._wait.set(TONE_SECONDS, self._leave_message)
+            self._mailbox.fell_silent()
         elif self._phase is Phase.LEAVING:
             self._spoken_after_goodbye(said, found)
         elif Intent.OPT_OUT in found:
             self._leave(self._book.opt_out, ("do_not_call", said[:200]))
-        elif event.overlapped and self._answer is not None:
+        elif event.overlapped and self._voice.answer is not None:
             self._turn.overlapped(said, self._port.clock.monotonic())
         elif self._phase is Phase.OPENING:
             self._first_words(said, found)
@@ -227,7 +211,7 @@ class Agent:
                 self._take_turn(said, found)
         elif self._comprehension.lacking:
             self._cannot_hear()
-        elif self._cut_short and self._noises < MOST_NOISES and self._go_on():
+        elif self._voice.cut_short and self._noises < MOST_NOISES and self._go_on():
             self._noises += 1
         else:
             self._listen()
@@ -235,15 +219,15 @@ class Agent:
     def _go_on(self) -> bool:
         """A noise has cut our voice: what was not heard of our answer is said. False if there is none."""
         purpose: Purpose = "turn" if self._turn.unanswered else "other"
-        if not self._cut_short or not self._brain.go_on():
+        if not self._voice.cut_short or not self._brain.go_on():
             return False
         self._turn.unanswered = False
-        if self._answer is not None:
-            self._answer.purpose = purpose
+        if self._voice.answer is not None:
+            self._voice.answer.purpose = purpose
         return True
 
     def _first_words(self, said: str, found: set[Intent]) -> None:
-        if found & _BEFORE_GREETING:
+        if wants_no_greeting(found):
             self._phase = Phase.TALKING
             self._take_turn(said, found)
         else:
@@ -253,9 +237,9 @@ class Agent:
         """The customer has spoken: what was said, with what went before if that was not answered yet."""
         if said:
             self._reminders = self._noises = 0
-        if self._greeting_waits and found and found <= _HELLOS:
+        if self._voice.greeting_waits and only_hello(found):
             return
-        if self._greeting_cut and found and found <= _HELLOS and self._greetings < GREETINGS:
+        if self._greeting_cut and only_hello(found) and self._greetings < GREETINGS:
             self._greet()
             return
         self._greeting_cut = False
@@ -264,21 +248,15 @@ class Agent:
         self._wait.clear()
         self._brain.hear(self._turn.take(said))
 
-    @property
-    def _greeting_waits(self) -> bool:
-        """It was said, and nothing of it has left: the phone system has yet to open its stream."""
-        answer = self._answer
-        return answer is not None and answer.purpose == "greeting" and answer.started_after is None
-
     def _spoken_after_goodbye(self, said: str, found: set[Intent]) -> None:
         """A question after our goodbye still gets its answer, once; a courtesy needs none."""
         if Intent.OPT_OUT in found:
             self.note("do_not_call", said[:200])
-        if said and not found & _COURTESIES and found and not self._revived:
+        if said and wants_an_answer(found) and not self._revived:
             self._revived = True
             self._phase = Phase.TALKING
             self._take_turn(said, found)
-        elif self._answer is None or self._answer.cut:
+        elif self._voice.answer is None or self._voice.answer.cut:
             self._hang_up("goodbye")
 
     def _pressed(self, key: str) -> None:
@@ -286,7 +264,7 @@ class Agent:
         if self._phase is not Phase.TALKING or not self._brain.takes(key):
             return
         self._reminders = 0
-        if self._answer is not None and self._answer.begun and not self._answer.cut:
+        if self._voice.answer is not None and self._voice.answer.begun and not self._voice.answer.cut:
             self._key = key
             self._port.submit(Interrupt())
         else:
@@ -301,8 +279,8 @@ class Agent:
         self._greetings += 1
         self._greeting_cut = False
         self._brain.begin()
-        if self._answer is not None:
-            self._answer.purpose = "greeting"
+        if self._voice.answer is not None:
+            self._voice.answer.purpose = "greeting"
 
     def _say(self, *texts: str, end: bool = False) -> None:
         """Of our own accord, not in answer to a turn. A goodbye is heard out."""
@@ -313,26 +291,12 @@ class Agent:
             answer.pause()
         self.finish_answer(answer, end=end)
 
-    def _started(self, play_id: str | None) -> None:
-        """A play that was given up begins after all if a sentence was handed over in the very moment of the cut."""
-        if self._answer is not None and play_id == self._answer.play_id:
-            self._answer.started_after = len(self._port.heard())
-        elif self._answer is None and play_id is not None:
-            self._port.submit(Interrupt())
-
-    def _heard_of(self, answer: Answer) -> str:
-        """What the customer heard of it."""
-        if answer.started_after is None:
-            return ""
-        turns = self._port.heard()[answer.started_after :]
-        return "".join(turn.content for turn in turns if turn.role == "assistant")
-
     def _interrupted(self, play_id: str | None) -> None:
-        answer = self._answer
-        if answer is None or play_id != answer.play_id:
+        answer = self._voice.of(play_id)
+        if answer is None:
             return
-        answer.cut = self._cut_short = True
-        heard = self._heard_of(answer)
+        answer.cut = self._voice.cut_short = True
+        heard = self._voice.heard_of(answer)
         self._brain.cut(answer, heard)
         self._greeting_cut = answer.purpose == "greeting"
         self._turn.unanswered = answer.purpose == "turn" and len(heard) < UNHEARD
@@ -340,14 +304,14 @@ class Agent:
             self._wait.set(CUT_GOODBYE_SECONDS, lambda: self._hang_up("goodbye"))
 
     def _ended(self, play_id: str | None) -> None:
-        answer = self._answer
-        if answer is None or play_id != answer.play_id:
+        answer = self._voice.of(play_id)
+        if answer is None:
             return
-        self._guard.clear()
+        self._voice.over()
         answer.over = True
         if answer.failed and not answer.complete:
             return  # its text is still being thought of; finish_answer goes on from here
-        self._answer = None
+        self._voice.answer = None
         if answer.failed:
             self._after_failed_speech(answer)
             return
@@ -375,9 +339,9 @@ class Agent:
             self._leave(self._book.failure, ("speech_failed", "tts"))
 
     def _failed(self, sender: str) -> None:
-        if sender == "tts" and self._answer is not None:
+        if sender == "tts" and self._voice.answer is not None:
             self._speech_failures += 1
-            self._answer.failed = self._answer.cut = True
+            self._voice.answer.failed = self._voice.answer.cut = True
         elif sender == "asr":
             self._comprehension.recogniser_failed()
 
@@ -393,7 +357,7 @@ class Agent:
 
     def _listen(self) -> None:
         """It is the customer's turn, and perhaps taken already."""
-        if self._phase is Phase.TALKING and self._answer is None and not self._brain.thinking:
+        if self._phase is Phase.TALKING and self._voice.answer is None and not self._brain.thinking:
             self._wait.set(NOISE_SECONDS if self._customer_speaks else self._book.silence.after, self._remind)
 
     def _remind(self) -> None:
@@ -417,18 +381,9 @@ class Agent:
         self.note("voicemail", "")
         self._wait.clear()
         self._brain.cancel()
-        if self._answer is not None:
-            self._answer.cut = True
-            self._port.submit(Interrupt())
-        if self._book.voicemail is None:
-            self._hang_up("voicemail")
-            return
+        self._voice.silence()
         self._phase = Phase.MAILBOX
-        self._wait.set(MAILBOX_SECONDS, lambda: self._hang_up("voicemail"))
-
-    def _leave_message(self) -> None:
-        if self._book.voicemail is not None and not self._customer_speaks:
-            self._leave(self._book.voicemail, ("message_left", ""))
+        self._mailbox.meet()
 
     def _hang_up(self, reason: str) -> None:
         self._port.submit(Hangup(reason=reason, initiator="system"))
@@ -437,7 +392,7 @@ class Agent:
     def _close(self) -> None:
         self._phase = Phase.OVER
         self._wait.clear()
-        self._guard.clear()
+        self._voice.over()
         self._brain.close()
 
     def _text(self, text: Text) -> str:

@@ -108,8 +108,10 @@ def media_relieved(house: House, seed: int, people: int = 60) -> Struck:
         coming = pool.submit(_come, house, over)
         try:
             staying = house.post(house.tickets([STAYER] * people, HOLDING))
-            all_there = f"{people} people are not all on the phone"
-            wait_for(lambda: on_the_phone(house, staying) == people, ALL_WITHIN, all_there)
+            enough = people // 2  # the first may leave before the last have come
+            wait_for(
+                lambda: on_the_phone(house, staying) >= enough, ALL_WITHIN, f"{enough} people are not on the phone"
+            )
             left_after, codes = _leave(house, *leaving.values())
         finally:
             over.set()
@@ -130,7 +132,7 @@ def media_relieved(house: House, seed: int, people: int = 60) -> Struck:
     )
     struck.broken += [f"exit codes {codes}"] if any(codes) else []
     struck.broken += [f"{ended} calls were ended by the drain"] if ended else []
-    struck.broken += [] if live >= people // 4 else [f"only {live} calls lived when media was told to leave"]
+    struck.broken += [] if live >= people // 6 else [f"only {live} calls lived when media was told to leave"]
     struck.broken += [f"the old processes left after {left_after:.1f} s"] if left_after > GONE_AFTER else []
     return struck
 
