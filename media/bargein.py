@@ -78,10 +78,15 @@ class Action(Enum):
 
 @dataclass(frozen=True, slots=True)
 class BargeInRule:
-    """``min_words``: real words that interrupt at once, counted per utterance. ``verdict_s``: the longest pause."""
+    """``min_words``: real words that interrupt at once, counted per utterance. ``verdict_s``: the longest pause.
+
+    ``turns``: ``turn_over`` is told. Then a play that begins into words of a turn that is not over is none that answers
+    them, and they interrupt it as if they came now.
+    """
 
     min_words: int = 1
     verdict_s: float = VERDICT_S
+    turns: bool = False
 
     def __post_init__(self) -> None:
         if self.min_words < 1 or self.verdict_s <= 0:
@@ -115,6 +120,8 @@ class BargeIn:
         if self.state is BargeInState.PAUSED:
             return None if interruptible else self._resume()
         self.state = BargeInState.PLAY
+        if self._rule.turns and real_words(self._text) >= self._rule.min_words:
+            return self._pause(now, now)
         return self._pause(now) if self._speaking and now - self._onset < self._rule.verdict_s else None
 
     def play_ended(self) -> None:
@@ -135,6 +142,10 @@ class BargeIn:
         self._speaking = False
         return self._resume() if self.state is BargeInState.PAUSED else None
 
+    def turn_over(self) -> None:
+        """What was said is being answered, and interrupts nothing any more."""
+        self._text = ""
+
     def text(self, text: str) -> Action | None:
         """What ASR makes of the current utterance so far (all of it, not the new part)."""
         self._text = text
@@ -148,14 +159,16 @@ class BargeIn:
         """The verdict, when the deadline has come: speech that still goes on interrupts, unless all of it is backchannel."""
         if self.state is not BargeInState.PAUSED or self._deadline is None or now < self._deadline:
             return None
-        agreeing = bool(words(self._text)) and not real_words(self._text)
-        return self._interrupt() if self._speaking and not agreeing else self._resume()
+        real = real_words(self._text)
+        agreeing = bool(words(self._text)) and not real
+        meant = real >= self._rule.min_words or (self._speaking and not agreeing)
+        return self._interrupt() if meant else self._resume()
 
-    def _pause(self, now: float) -> Action | None:
+    def _pause(self, now: float, until: float | None = None) -> Action | None:
         if not self._interruptible:
             return None
         self.state = BargeInState.PAUSED
-        self._deadline = now + self._rule.verdict_s
+        self._deadline = now + self._rule.verdict_s if until is None else until
         return Action.PAUSE
 
     def _resume(self) -> Action:

@@ -182,8 +182,9 @@ class Agent:
         final = isinstance(event, events.AsrFinal)
         if self._detector.hear(event.index, event.text, start, end, final=final) is Verdict.MACHINE:
             self._meet_mailbox()
-        elif self._customer_speaks:
-            self._think_no_further()
+        else:
+            if self._customer_speaks:
+                self._think_no_further()
             self._listen()
 
     def _customer_ended(self, event: events.Eou) -> None:
@@ -267,8 +268,8 @@ class Agent:
         if self._voice.answer is not None and self._voice.answer.begun and not self._voice.answer.cut:
             self._key = key
             self._port.submit(Interrupt())
-        else:
-            self._brain.press(key)
+        elif self._brain.press(key):
+            self._turn.pressed(key)
 
     # --- our voice ---
 
@@ -321,7 +322,7 @@ class Agent:
             return
         key, self._key = self._key, ""
         if key and self._phase is Phase.TALKING and self._brain.press(key):
-            self._turn.unanswered = False  # a key is a turn of its own, not the rest of the one before
+            self._turn.pressed(key)
             return
         early = self._turn.early_answer(self._port.clock.monotonic())
         if early and not answer.cut and self._phase is Phase.TALKING:

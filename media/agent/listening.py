@@ -6,6 +6,8 @@ EARLY_SECONDS = 0.8
 """What was said so shortly before our voice ended, without stopping it, is an answer and no murmur."""
 LONGEST_TURN = 500
 """Characters of a turn that are kept: two minutes of speech."""
+PRESSED = "（按了电话键{key}）"
+"""What a key is in words, for a model and for a turn that goes on after it."""
 WORDLESS_MS = 500
 MOST_WORDLESS = 2
 """Speech of so long without a word, so often in a row, is no cough: we do not hear what is said."""
@@ -27,6 +29,10 @@ class TurnMemory:
             said = "，".join(filter(None, (self._text.rstrip("。，？！,.?!"), said)))
         self._text, self.unanswered, self._early = said[-LONGEST_TURN:], False, ""
         return self._text
+
+    def pressed(self, key: str) -> None:
+        """A key of the phone: a turn of its own, not the rest of the one before."""
+        self._text, self.unanswered, self._early = PRESSED.format(key=key), False, ""
 
     def overlapped(self, said: str, now: float) -> None:
         """Words over our voice, which went on."""

@@ -12,6 +12,7 @@ from media.agent.answer import Answer
 from media.agent.brain import Host
 from media.agent.chat import Chat, ChatFailure, Message, ToolCall
 from media.agent.history import History
+from media.agent.listening import PRESSED
 from media.agent.playbook import Playbook
 from media.agent.premise import cut_sentence, unheard
 from media.agent.scripted import LONGEST_TAG, says_goodbye
@@ -108,7 +109,7 @@ class LlmBrain:
 
     def press(self, key: str) -> bool:
         """See Brain."""
-        self.hear(f"（按了电话键{key}）")
+        self.hear(PRESSED.format(key=key))
         return True
 
     def ask(self) -> str:

@@ -84,7 +84,14 @@ class Session:
         self._orders = Orders(self, equipment)
         self.playout = Playout(self.moments.epoch, RATE, delay_ms=leg.delay_ms)
         self.voice = Voice(self, leg, self.playout, self.moments, self.timers, self.options, self._orders.fallback)
-        self.yielding = Yielding(self.voice, self.playout, self.moments, self.timers, barge_in=self.options.barge_in)
+        self.yielding = Yielding(
+            self.voice,
+            self.playout,
+            self.moments,
+            self.timers,
+            barge_in=self.options.barge_in,
+            turns=self.options.turns is not None,
+        )
         self._wait_input = self.timers.alarm(self._nobody_spoke)
         self._waiting_since = 0
         self._polite = self.timers.alarm(self._ending_soon)
@@ -326,6 +333,7 @@ class Session:
     def turn_over(self, turn: Turn) -> None:
         """See ListeningHost."""
         track = self.voice.track
+        self.yielding.turn_over()
         self.emit(
             events.Eou(
                 timestamp=self.moments.now_ms(),

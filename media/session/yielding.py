@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from media.bargein import Action, BargeIn
+from media.bargein import Action, BargeIn, BargeInRule
 from media.playout import Playout
 from media.session.moments import Moments
 from media.session.timers import Timers
@@ -13,11 +13,14 @@ from media.session.voice import Voice
 class Yielding:
     """One call's. Without ``barge_in`` only the driver pauses and interrupts."""
 
-    def __init__(self, voice: Voice, playout: Playout, moments: Moments, timers: Timers, *, barge_in: bool) -> None:
+    def __init__(
+        self, voice: Voice, playout: Playout, moments: Moments, timers: Timers, *, barge_in: bool, turns: bool
+    ) -> None:
+        """``turns``: ``turn_over`` is told."""
         self._voice = voice
         self._playout = playout
         self._moments = moments
-        self._barge_in = BargeIn() if barge_in else None
+        self._barge_in = BargeIn(BargeInRule(turns=turns)) if barge_in else None
         self._verdict = timers.alarm(self._verdict_due)
         self._held = False
 
@@ -58,6 +61,11 @@ class Yielding:
         """The caller was understood so far."""
         if self._barge_in is not None:
             self._act(self._barge_in.text(text))
+
+    def turn_over(self) -> None:
+        """The caller's turn is over: what comes next is our answer."""
+        if self._barge_in is not None:
+            self._barge_in.turn_over()
 
     def _verdict_due(self) -> None:
         if self._barge_in is not None:

@@ -246,3 +246,28 @@ class Voice(RuleBasedStateMachine):
 
 Voice.TestCase.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)
 TestVoice = Voice.TestCase
+
+
+def test_a_play_that_begins_into_words_of_an_open_turn_is_interrupted() -> None:
+    barge_in = BargeIn(BargeInRule(turns=True))
+    barge_in.speech_started(0.0)
+    barge_in.text("等一下")
+    assert barge_in.play_started(1.0) is Action.PAUSE
+    assert barge_in.deadline == 1.0
+    assert barge_in.poll(1.0) is Action.INTERRUPT
+
+
+def test_a_play_that_answers_them_is_not() -> None:
+    barge_in = BargeIn(BargeInRule(turns=True))
+    barge_in.speech_started(0.0)
+    barge_in.text("等一下")
+    barge_in.turn_over()
+    assert barge_in.play_started(1.0) is None
+
+
+def test_nor_is_any_where_nobody_tells_the_end_of_turns() -> None:
+    barge_in = BargeIn()
+    barge_in.speech_started(0.0)
+    barge_in.text("等一下")
+    barge_in.speech_ended()
+    assert barge_in.play_started(1.0) is None

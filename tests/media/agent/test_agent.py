@@ -12,6 +12,7 @@ from media.agent.loading import load_playbook
 from media.agent.scripted import MAX_RESUMED
 from media.agent.templates import compile_text
 from media.agent.ticket import sample_fields
+from media.protocol import events
 from tests.media.twins import Scene, with_options
 
 from .conftest import CONTENT, PLAYBOOKS, Call
@@ -569,3 +570,13 @@ def test_a_recogniser_that_came_back_is_trusted_again() -> None:
     call.recogniser_fails()
     assert "优惠活动" in call.talk("对，我是")
     assert not call.over
+
+
+def test_quiet_words_that_the_voice_detector_missed_meet_no_reminder() -> None:
+    call = greeted()
+    call.wait(5.9)
+    call._recognise(events.AsrDelta, "对，", call.clock.now_ms())
+    call.wait(0.5)
+    assert call._voice is None, "somebody is speaking"
+    call.wait(5.6)
+    assert call._voice is not None

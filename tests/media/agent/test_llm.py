@@ -593,6 +593,21 @@ def test_a_cough_in_a_real_session_is_gone_on_from_and_what_was_heard_is_written
     run(scenario)
 
 
+def test_the_sound_of_a_key_does_not_put_the_turn_before_it_in_its_place() -> None:
+    async def scenario() -> None:
+        chat = Script(["好的，请按一确认。"], [asyncio.Event()], ["好的，已经确认。"])
+        call = await Talk(chat).begin()
+        call.speak("我要确认预约")
+        await call.answered()
+        call.press("1")
+        await settle()
+        call.speak("", 0.4)
+        assert await call.answered() == "好的，已经确认。"
+        assert told(chat)[-1] == ("user", "（按了电话键1）")
+
+    run(scenario)
+
+
 # --- over the wire -------------------------------------------------------------------------------------------------
 
 

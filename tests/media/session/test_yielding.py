@@ -6,6 +6,7 @@ import pytest
 
 from media.protocol import events
 from media.protocol.commands import Pause, Tts
+from media.turns import TurnRule
 from tests.media.twins import Scene, loud, with_options
 
 LONG = "一二三四五六七八九十一二三四五六七八九十"
@@ -187,3 +188,32 @@ def test_a_pause_of_the_drivers_ends_with_the_track_it_was_for() -> None:
     scene.run(2)
     assert scene.recording.turns[-1] == ("assistant", "一二三四五", False)
     assert len(scene.leg.sent) == 100
+
+
+def test_our_voice_does_not_begin_over_words_that_are_still_being_said() -> None:
+    scene = Scene(with_options(turns=TurnRule()))
+    scene.synthesizer.instant = False
+    scene.session.say("好的，我这就帮您看一下。", play_id="a")
+    scene.run(0.1)
+    scene.speech_starts()
+    scene.run(0.4)
+    scene.understood("等一下我还")
+    scene.run(0.3)
+    scene.synthesizer.streams[-1].speak()
+    scene.synthesizer.streams[-1].done()
+    scene.run(0.3)
+    assert sum(map(bool, loud(scene.leg.sent))) <= 3, "the lead alone, which is flushed: the customer speaks"
+    assert scene.of(events.Interruption)
+
+
+def test_words_of_a_turn_that_is_over_hold_no_voice_back_in_a_noisy_line() -> None:
+    scene = Scene(with_options(turns=TurnRule()))
+    scene.speech_starts()
+    scene.run(0.4)
+    scene.understood("等一下", final=True)
+    scene.run(2.0)
+    assert scene.of(events.Eou)
+    scene.session.say("一二三四五", play_id="a")
+    scene.run(2.0)
+    assert not scene.of(events.Interruption)
+    assert ("assistant", "一二三四五", False) in scene.recording.turns
