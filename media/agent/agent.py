@@ -210,7 +210,7 @@ class Agent:
             self._noises += 1
             if not self._go_on():
                 self._take_turn(said, found)
-        elif self._comprehension.lacking:
+        elif self._comprehension.lacking and not self._brain.thinking:
             self._cannot_hear()
         elif self._voice.cut_short and self._noises < MOST_NOISES and self._go_on():
             self._noises += 1
