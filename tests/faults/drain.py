@@ -43,8 +43,8 @@ GONE_AFTER = 6.0
 else was there, until it has left: its last recording and transcript are written then."""
 MORE_SECONDS = 8.0
 """So long calls come in after the last of the old processes has left."""
-GIVEN_UP_AFTER = 50.0
-"""Above the longest of these talks (a TALKER's takes some twenty seconds), below the drain's time-out, which ends calls."""
+GIVEN_UP_AFTER = 60.0
+"""Above the longest of these talks (a STAYER's takes 40 s), below the drain's time-out, which ends calls."""
 SLACK_SECONDS = 1.0
 """By which a recording may be shorter than what the phone system sent of it."""
 
@@ -108,7 +108,7 @@ def media_relieved(house: House, seed: int, people: int = 60) -> Struck:
         coming = pool.submit(_come, house, over)
         try:
             staying = house.post(house.tickets([STAYER] * people, HOLDING))
-            enough = people // 2  # the first may leave before the last have come
+            enough = people * 2 // 3  # the first may leave before the last have come
             wait_for(
                 lambda: on_the_phone(house, staying) >= enough, ALL_WITHIN, f"{enough} people are not on the phone"
             )

@@ -20,5 +20,5 @@ def test_media_is_told_to_leave_while_200_people_are_on_the_phone(tmp_path: Path
 
 
 def test_media_is_restarted_behind_one_port_while_calls_never_cease_to_come(tmp_path: Path, database_url: str) -> None:
-    with House(tmp_path / "house", database_url, **drain.ROOM) as house:
+    with House(tmp_path / "house", database_url, **drain.LONG_CALLS, **drain.ROOM) as house:
         record(settle(house, drain.media_relieved(house, seed=1)))
