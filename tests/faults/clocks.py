@@ -29,7 +29,8 @@ from tests.faults.attacks import ABSENT, BRIEF, HOLDER, REFUSED, TALKER
 from tests.faults.attempts import Witness, attempts, by_task, now_ms, states_of
 from tests.faults.drain import HOLDING, on_the_phone
 from tests.faults.house import Batch, House, wait_for
-from tests.faults.verdict import Struck, Verdict
+from tests.faults.verdict import Struck
+from tests.table import Verdict
 
 CALLING = RETRYING | {"MAX_CALL_SECONDS": "90"}
 """For the house: nobody who holds the line is hung up by it."""

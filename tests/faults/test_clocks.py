@@ -8,9 +8,9 @@ import pytest
 
 from tests.faults import clocks
 from tests.faults.attempts import Witness, settle_attempts
-from tests.faults.conftest import record
 from tests.faults.house import House
 from tests.postgres import fresh_database
+from tests.table import record
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
