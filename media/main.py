@@ -9,9 +9,7 @@ import argparse
 import asyncio
 import gc
 import logging
-import os
 import signal
-import subprocess
 import sys
 from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack
@@ -22,6 +20,7 @@ import uvloop
 from media.agent.rehearsal import rehearse
 from media.assembly import assemble
 from media.draining import told_once
+from media.several import Siblings
 from shared import logs
 from shared.errors import SettingsError, WaihuError
 from shared.settings import Settings, load, require_safe_listen
@@ -42,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     logs.configure(settings, "media")
     if asked.processes > 1:
-        return run_several(asked.processes)
+        return Siblings(asked.processes).run()
     try:
         uvloop.run(run(settings))
     except (OSError, WaihuError) as error:
@@ -50,30 +49,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         log.error("media cannot start", extra={"listen": f"{host}:{port}", "error": str(error)})
         return 1
     return 0
-
-
-def run_several(count: int) -> int:
-    """Starts ``count`` processes like this one, and ends them all when told to or when one of them ends.
-
-    Told to, each leaves in its own time: a second word would end the calls of those that take longer.
-    """
-    children = [subprocess.Popen([sys.executable, "-m", "media.main"]) for _ in range(count)]
-    told = False
-
-    def forward(number: int, _frame: object) -> None:
-        nonlocal told
-        told = True
-        for child in children:
-            if child.poll() is None:
-                child.send_signal(number)
-
-    signal.signal(signal.SIGTERM, forward)
-    signal.signal(signal.SIGINT, forward)
-    first, status = os.wait()
-    if not told:
-        forward(signal.SIGTERM, None)
-    codes = [child.wait() for child in children if child.pid != first]
-    return max(map(abs, [os.waitstatus_to_exitcode(status), *codes]))
 
 
 async def run(settings: Settings) -> None:

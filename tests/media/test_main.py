@@ -97,50 +97,6 @@ def test_two_processes_share_a_port(process: tuple[subprocess.Popen[bytes], int]
     assert running.poll() is None
 
 
-CHILD = """#!{python}
-import os, signal, sys, time
-from pathlib import Path
-
-here = Path({here!r})
-told = []
-signal.signal(signal.SIGTERM, lambda number, frame: told.append(number))
-try:
-    first = os.open(here / "quick", os.O_WRONLY | os.O_CREAT | os.O_EXCL)
-except FileExistsError:
-    quick = False
-else:
-    quick = True
-    os.write(first, str(os.getpid()).encode())
-(here / ("quick.ready" if quick else "slow.ready")).touch()
-while not told:
-    time.sleep(0.01)
-if not quick:
-    other = int((here / "quick").read_text())
-    while Path(f"/proc/{{other}}").exists():  # until its parent has heard of its end
-        time.sleep(0.01)
-    time.sleep(0.5)  # for a second word, which is said at once or not at all
-    (here / "told").write_text(str(len(told)))
-"""
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="looks for a process in /proc")
-def test_of_several_processes_the_first_to_leave_ends_none_of_the_others_calls(tmp_path: Path) -> None:
-    child = tmp_path / "child"
-    child.write_text(CHILD.format(python=sys.executable, here=str(tmp_path)))
-    child.chmod(0o755)
-    starts = (
-        f"import sys; sys.executable = {str(child)!r}; from media.main import run_several; sys.exit(run_several(2))"
-    )
-    with subprocess.Popen([sys.executable, "-c", starts], cwd=HOUSE) as parent:
-        deadline = time.monotonic() + PATIENCE
-        while not ((tmp_path / "quick.ready").exists() and (tmp_path / "slow.ready").exists()):
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-        parent.send_signal(signal.SIGTERM)
-        assert parent.wait(PATIENCE) == 0
-    assert (tmp_path / "told").read_text() == "1"
-
-
 def test_an_unsafe_address_is_refused_with_the_fix(tmp_path: Path) -> None:
     settings = {**environment(tmp_path, 1), "WAIHU_MEDIA_LISTEN": "0.0.0.0:8080"}
     done = subprocess.run(
