@@ -12,8 +12,10 @@ from zoneinfo import ZoneInfo
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import Engine, event
 
 from shared.clock import FakeClock
+from shared.database import reading
 from shared.settings import Settings
 
 PATH = "/api/aicall/records/list"
@@ -199,6 +201,29 @@ def test_times_are_read_and_printed_in_the_configured_zone(make_app: Callable[..
     row = query(client, callType="02", calloutTimeStart=moment, calloutTimeEnd=moment)["rows"][0]
     assert (row["uuid"], row["calloutTime"]) == (uuid, moment)
     assert (row["answeredTime"], row["callEndTime"]) == ("1969-12-31 19:00:01", "1969-12-31 19:00:02")
+
+
+@pytest.mark.parametrize(
+    ("given", "step"),
+    [
+        ({}, "ix_calls_listed (call_type=?)"),
+        ({"calloutTimeStart": "2025-08-16 00:00:00"}, "ix_calls_listed (call_type=? AND created_at>?)"),
+        ({"telephone": "18188888888"}, "ix_calls_line (line=?)"),
+        ({"uuid": "bbd910fc-e5fd-11f0-a660-525400eaab18"}, "uq_calls_call_id (call_id=?)"),
+    ],
+)
+def test_a_page_of_records_is_found_along_an_index(
+    client: FlaskClient, engine: Engine, given: dict[str, Any], step: str
+) -> None:
+    asked: list[tuple[str, Any]] = []
+    event.listen(engine, "before_cursor_execute", lambda _c, _cursor, sql, values, *_: asked.append((sql, values)))
+    query(client, callType="02", **given)
+    statement, values = next((sql, values) for sql, values in asked if "FROM calls" in sql and "LIMIT" in sql)
+    with reading(engine) as connection:
+        plan = [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)]
+    assert any(line.endswith(step) for line in plan), plan
+    assert "SCAN calls" not in plan
+    assert ("USE TEMP B-TREE FOR ORDER BY" in plan) == ("uuid" in given)
 
 
 @pytest.mark.parametrize(("setting", "code"), [("spec", 0), ("0", 0), ("200", 200)])
