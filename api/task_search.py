@@ -10,8 +10,9 @@ from api.fields import Fields
 from api.task_list import LAST_PAGE, LONGEST_PAGE
 from shared import lines, numbers
 from shared.errors import NumberError
-from shared.lifecycle import TaskState
-from shared.schema import tasks
+from shared.lifecycle import FINAL_TASKS, WAITING_TASKS, TaskState
+from shared.schema import ACTIVE_TASKS, tasks
+from shared.tallies import ALL, count_tasks
 
 DEFAULT_SIZE = 50
 STATES = tuple(str(state) for state in TaskState)
@@ -49,10 +50,20 @@ def read_query(fields: Fields) -> TaskSearch:
 def find(connection: Connection, query: TaskSearch) -> tuple[int, list[RowMapping]]:
     """How many tasks match, and one page of them."""
     chosen = _conditions(connection, query)
-    total = connection.execute(select(func.count()).select_from(tasks).where(*chosen)).scalar_one()
+    total = _total(connection, query, chosen)
     ordered = select(tasks).where(*chosen).order_by(_columns.created_at.desc(), _columns.batch_id.desc())
     rows = connection.execute(ordered.limit(query.size).offset((query.page - 1) * query.size))
     return total, list(rows.mappings())
+
+
+def _total(connection: Connection, query: TaskSearch, chosen: list[ColumnElement[bool]]) -> int:
+    """Looked up in the tallies where they know it; what is not over is few, and counted along the index of what waits or lives."""
+    counted = select(func.count()).select_from(tasks).where(*chosen)
+    if query.ticket_no is None and query.number is None:
+        if query.state is None or query.state in FINAL_TASKS:
+            return count_tasks(connection, query.state or ALL)
+        counted = counted.where(_columns.due_at.is_not(None) if query.state in WAITING_TASKS else ACTIVE_TASKS)
+    return connection.execute(counted).scalar_one()
 
 
 def _conditions(connection: Connection, query: TaskSearch) -> list[ColumnElement[bool]]:

@@ -30,9 +30,9 @@ _amount = func.sum(tallies.c.amount).label("amount")
 _kinds = (tallies.c.kind, tallies.c.call_type, tallies.c.state)
 
 
-def count_tasks(connection: Connection) -> int:
-    """All tasks."""
-    return _sum(connection, select(_amount).where(tallies.c.kind == TASK, tallies.c.state == ALL))
+def count_tasks(connection: Connection, state: str = ALL) -> int:
+    """All tasks; or those in this state, which must be among FINAL_TASKS."""
+    return _sum(connection, select(_amount).where(tallies.c.kind == TASK, tallies.c.state == state))
 
 
 def count_calls(connection: Connection, call_type: str, states: frozenset[CallState]) -> int:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import Engine, insert, select
+from sqlalchemy import Engine, event, insert, select
 
 from api.app import create_app
 from api.house import EXTENSION, House
@@ -184,6 +184,29 @@ def stored(engine: Engine) -> Callable[[], list[dict[str, Any]]]:
             return [dict(row) for row in connection.execute(select(tasks).order_by(tasks.c.batch_id)).mappings()]
 
     return read
+
+
+@pytest.fixture
+def plans(engine: Engine) -> Callable[[Callable[[], object]], list[list[str]]]:
+    """The steps by which SQLite answers each SELECT that is asked while something is done."""
+
+    def watch(done: Callable[[], object]) -> list[list[str]]:
+        asked: list[tuple[str, Any]] = []
+
+        def note(_connection: Any, _cursor: Any, statement: str, values: Any, *_: Any) -> None:
+            if statement.startswith("SELECT"):
+                asked.append((statement, values))
+
+        event.listen(engine, "before_cursor_execute", note)
+        done()
+        event.remove(engine, "before_cursor_execute", note)
+        with reading(engine) as connection:
+            return [
+                [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)]
+                for statement, values in asked
+            ]
+
+    return watch
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from sqlalchemy import Engine, insert
 
 from shared.clock import FakeClock
 from shared.database import open_engine, writing
+from shared.lifecycle import WAITING_TASKS, TaskState
 from shared.schema import phone_events
 
 CALL_ID = "bbd910fc-e5fd-11f0-a660-525400eaab18"
@@ -196,6 +197,21 @@ def test_tasks_are_found_by_ticket_number_telephone_and_state(client: FlaskClien
     page = client.get("/api/v1/tasks?pageNum=2&pageSize=2").json
     assert (page["total"], [row["batchId"] for row in page["rows"]]) == (3, [ids[0]])
     assert {"heldBy", "state", "status"} <= set(page["rows"][0])
+
+
+@pytest.mark.parametrize("status", [None, *TaskState])
+def test_no_count_of_tasks_reads_all_of_them(
+    client: FlaskClient, add_task: Any, plans: Any, status: str | None
+) -> None:
+    for place, state in enumerate(TaskState):
+        waits = state in WAITING_TASKS
+        add_task(ticket_no=f"T{place}", state=str(state), due_at=1 if waits else None)
+    answers = []
+    query = {"status": status} if status else {}
+    steps = plans(lambda: answers.append(client.get("/api/v1/tasks", query_string=query).json))
+    assert answers[0]["total"] == len(answers[0]["rows"]) == (1 if status else len(TaskState))
+    walks = [step for plan in steps for step in plan if step.startswith("SCAN tasks") and "active" not in step]
+    assert walks == ["SCAN tasks USING INDEX ix_tasks_created_at"]  # for the page, which ends when it is full
 
 
 @pytest.mark.parametrize("query", ["status=nothing", "phone=abc", "pageNum=0", "pageSize=501", "pageNum=x"])
