@@ -39,7 +39,8 @@ def submit_tasks() -> Response:
     at = house()
     body, now = read_json(request), at.clock.now_ms()
     # A key used for createTasks means another request here, and its answer has another form.
-    key = idempotency.read_key(request.headers.get(idempotency.HEADER), b"/api/v1/tasks\n" + body)
+    whole = b"/api/v1/tasks\n" + body
+    key = idempotency.read_key(request.headers.get(idempotency.HEADER), whole, principal().identity)
     receipt = intake.take_in(
         at.engine,
         schedules.read(body, at.settings.batch_limit, at.settings.timezone, now),

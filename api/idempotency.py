@@ -20,20 +20,28 @@ SWEPT_AT_ONCE = 100
 
 @dataclass(frozen=True)
 class Key:
-    """A client's key and the digest (32 bytes) of the body it came with."""
+    """``name`` stands for a key and whose it is: two clients that count from 1 do not meet. ``digest`` (32 bytes): of the
+    body it came with."""
 
     name: str
     digest: bytes
 
 
-def read_key(header: str | None, body: bytes) -> Key | None:
-    """The key in a request's header, None without one. Raises ParameterError for one that cannot be kept."""
+def read_key(header: str | None, body: bytes, owner: str) -> Key | None:
+    """The key in a request's header, None without one. ``owner``: the identity of who sent it (``api.keys.Principal``).
+
+    Raises ParameterError for one that cannot be kept.
+    """
     if header is None:
         return None
     name = header.strip()
     if not name or len(name) > LONGEST or not name.isprintable():
         raise refuse(f"应为 1 到 {LONGEST} 个可见字符", field=HEADER)
-    return Key(name, hashlib.blake2b(body, digest_size=32).digest())
+    return Key(_digest(f"{owner}\0{name}".encode()).hex(), _digest(body))
+
+
+def _digest(given: bytes) -> bytes:
+    return hashlib.blake2b(given, digest_size=32).digest()
 
 
 def replay(connection: Connection, key: Key, now: int) -> bytes | None:

@@ -26,7 +26,7 @@ def create_tasks() -> Response:
     """Makes a task of every ticket, or of none."""
     at = house()
     body = read_json(request)
-    key = idempotency.read_key(request.headers.get(idempotency.HEADER), body)
+    key = idempotency.read_key(request.headers.get(idempotency.HEADER), body, principal().identity)
     receipt = intake.take_in(
         at.engine,
         tickets.read(body, at.settings.batch_limit),

@@ -273,7 +273,7 @@ Index("ix_phone_events_call_id", phone_events.c.call_id)
 idempotency_keys = Table(
     "idempotency_keys",
     metadata,
-    Column("key", String(200), primary_key=True),
+    Column("key", String(200), primary_key=True),  # stands for the client's key and whose it is (api.idempotency)
     Column("digest", LargeBinary(32), nullable=False),  # of the request's body
     Column("response", LargeBinary, nullable=False),  # word for word
     Column("created_at", BigInteger, nullable=False),

@@ -298,6 +298,27 @@ def test_an_answer_of_failure_is_not_kept_under_the_key(client: FlaskClient, tic
     assert client.post("/api/aicall/createTasks", json=[ticket()], headers=headers).json["code"] == 200
 
 
+def test_one_clients_idempotency_key_is_not_anothers(
+    make_app: Callable[..., Flask], ticket: Tickets, stored: Stored
+) -> None:
+    client = make_app(api_keys=("first", "second")).test_client()
+
+    def send(key: str, ticket_no: str) -> Any:
+        headers = {"Authorization": f"Bearer {key}", "Idempotency-Key": "1"}
+        return client.post("/api/aicall/createTasks", json=[ticket(ticketNo=ticket_no)], headers=headers)
+
+    first = send("first", "A")
+    assert [send("second", "B").json["code"], first.json["code"], len(stored())] == [200, 200, 2]
+    again = send("first", "A")
+    assert (again.data, again.headers["Idempotency-Replayed"]) == (first.data, "true")
+
+
+def test_the_longest_idempotency_key_is_kept(client: FlaskClient, ticket: Tickets) -> None:
+    for replayed in (None, "true"):
+        answer = client.post("/api/aicall/createTasks", json=[ticket()], headers={"Idempotency-Key": "k" * 200})
+        assert (answer.json["code"], answer.headers.get("Idempotency-Replayed")) == (200, replayed)
+
+
 @pytest.mark.parametrize("key", ["", "   ", "k" * 201])
 def test_an_idempotency_key_that_cannot_be_kept_is_refused(client: FlaskClient, ticket: Tickets, key: str) -> None:
     answer = client.post("/api/aicall/createTasks", json=[ticket()], headers={"Idempotency-Key": key})
