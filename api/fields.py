@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -15,6 +15,10 @@ MAX_LONG = 2**63 - 1
 MIN_LONG = -(2**63)
 LONGEST_FILTER = 200
 """Characters of a string that is searched for: no column searched is wider."""
+FIRST_YEAR = 1900
+"""No call was placed by us before that, and clocks of some zones cannot show the year 1."""
+LAST_MOMENT = round(datetime(9999, 12, 30, tzinfo=UTC).timestamp() * 1000)
+"""A later one, by which people mean that there is no end, counts as this: clocks of every zone can show it."""
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,20}")
 _MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}")
@@ -108,10 +112,13 @@ class Fields:
             if _MOMENT.fullmatch(value) is None:
                 raise ValueError(value)
             moment = datetime.fromisoformat(value).replace(tzinfo=self._zone, fold=fold)
-            return round(moment.timestamp() * 1000)
-        except (ValueError, OverflowError):
+        except ValueError:
             self.problem(name, f"应为有效的时间，格式 yyyy-MM-dd HH:mm:ss，收到的是 {value[:40]!r}")
             return None
+        if moment.year < FIRST_YEAR:
+            self.problem(name, f"不能早于 {FIRST_YEAR} 年，收到的是 {value[:40]!r}")
+            return None
+        return min(round(moment.timestamp() * 1000), LAST_MOMENT)
 
     def _absent(self, name: str, required: bool) -> None:
         if required:

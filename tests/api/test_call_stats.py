@@ -82,3 +82,12 @@ def test_nothing_divides_by_nothing(client: FlaskClient) -> None:
 )
 def test_a_question_that_is_none_is_a_400(client: FlaskClient, query: str) -> None:
     assert client.get(f"{PATH}?{query}").status_code == 400
+
+
+@pytest.mark.parametrize("zone", ["Asia/Shanghai", "America/New_York"])
+def test_the_ends_of_the_calendar_are_shown_or_refused(make_app: Any, zone: str) -> None:
+    client = make_app(timezone=ZoneInfo(zone)).test_client()
+    first = client.get(f"{PATH}?from=0001-01-01 00:00:00&to=0001-01-02 00:00:00")
+    assert (first.status_code, [item["field"] for item in first.json["errors"]]) == (400, ["from", "to"])
+    last = client.get(f"{PATH}?from=9999-12-01 00:00:00&to=9999-12-31 23:59:59&groupBy=hour")
+    assert (last.status_code, last.json["rows"]) == (200, [])

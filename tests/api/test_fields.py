@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from api.envelope import ParameterError
 from api.fields import Fields, whole_number
+from shared.moments import iso
 
 SHANGHAI, NEW_YORK = ZoneInfo("Asia/Shanghai"), ZoneInfo("America/New_York")
 
@@ -62,9 +63,22 @@ def test_a_wall_clock_hour_that_comes_twice_is_covered_whole() -> None:
     assert end == start + 3_600_000 + 999
 
 
-@pytest.mark.parametrize("text", ["0001-01-01 00:00:00", "9999-12-31 23:59:59"])
-def test_the_ends_of_the_calendar_do_no_harm(text: str) -> None:
-    for zone in (SHANGHAI, NEW_YORK):
-        fields = Fields({"a": text}, zone)
-        fields.moments("a", "b")
+@pytest.mark.parametrize("zone", [SHANGHAI, NEW_YORK, ZoneInfo("Pacific/Kiritimati")])
+@pytest.mark.parametrize("text", ["1900-01-01 00:00:00", "9999-12-31 23:59:59"])
+def test_the_ends_of_the_calendar_can_be_shown_in_every_zone(text: str, zone: ZoneInfo) -> None:
+    fields = Fields({"a": text, "b": text}, zone)
+    start, end = fields.moments("a", "b")
+    fields.done()
+    assert start is not None
+    assert end == start + 999
+    for other in (zone, SHANGHAI, NEW_YORK, ZoneInfo("Pacific/Kiritimati")):
+        assert iso(start, other)
+        assert iso(end, other)
+
+
+@pytest.mark.parametrize("text", ["0001-01-01 00:00:00", "1899-12-31 23:59:59"])
+def test_a_year_before_there_were_any_calls_is_refused_with_the_reason(text: str) -> None:
+    fields = Fields({"a": text}, SHANGHAI)
+    assert fields.moments("a", "b") == (None, None)
+    with pytest.raises(ParameterError, match="1900"):
         fields.done()

@@ -249,6 +249,7 @@ def test_the_success_code_of_records_follows_its_setting(
         ({"timeLenStart": 6, "timeLenEnd": 5}, "timeLenStart"),
         ({"timeLenEnd": 2**31}, "timeLenEnd"),
         ({"calloutTimeStart": "16/08/2025"}, "calloutTimeStart"),
+        ({"calloutTimeStart": "0001-01-01 00:00:00"}, "calloutTimeStart"),
         ({"calloutTimeEnd": "2025-08-16 23:59:60"}, "calloutTimeEnd"),
         (
             {"calloutTimeStart": "2025-08-17 00:00:00", "calloutTimeEnd": "2025-08-16 23:59:59"},
