@@ -73,7 +73,7 @@ def _row(batch_id: int, checked: CheckedTicket, country: str, now: int) -> dict[
         "state": str(TaskState.PENDING),
         "state_at": now,
         "created_at": now,
-        "due_at": now if schedule.not_before is None else schedule.not_before,
+        "due_at": _due(schedule, now),
         "priority": schedule.priority,
         "expires_at": schedule.expires_at,
         "zone": schedule.zone,
@@ -142,10 +142,14 @@ def _written(batch_id: int, checked: CheckedTicket, ticket: Ticket, country: str
 
 def _scheduled(schedule: Schedule, now: int) -> tuple[int, str]:
     """due_at, and the last three columns; a zone's name needs no escapes."""
-    due = now if schedule.not_before is None else schedule.not_before
     expires = "\\N" if schedule.expires_at is None else str(schedule.expires_at)
     zone = schedule.zone or "\\N"
-    return due, f"{schedule.priority}\t{expires}\t{zone}"
+    return _due(schedule, now), f"{schedule.priority}\t{expires}\t{zone}"
+
+
+def _due(schedule: Schedule, now: int) -> int:
+    """A notBefore that is over means now: it must not overtake who waits since before."""
+    return now if schedule.not_before is None else max(now, schedule.not_before)
 
 
 def _backslashes(schedule: Schedule | None) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine
 
-from api import idempotency, repeats
+from api import idempotency, repeats, schedules
 from api.envelope import encode
 from api.insertion import insert_tasks
 from api.tickets import CheckedTicket
@@ -40,13 +40,15 @@ def take_in(
     """Stores the tickets as tasks, once, however often and by however many they are sent at the same time.
 
     ``response_of`` makes the answer of ``{"batchId", "ticketNo"}`` for each ticket and the number of new tasks.
-    Raises ParameterError if a ticketNo or the key belongs to something else, and then nothing is stored; DBAPIError.
+    Raises ParameterError if a ticketNo or the key belongs to something else, or a new ticket's time is over, and then
+    nothing is stored; DBAPIError.
     """
 
     def work(connection: Connection) -> Receipt:
         if key and (earlier := idempotency.replay(connection, key, now)) is not None:
             return Receipt(earlier, 0, replayed=True)
         plan = repeats.plan(tickets, repeats.find(connection, tickets), now - repeat_after_ms)
+        schedules.require_ahead(plan, now)
         ids = plan.batch_ids(insert_tasks(connection, plan.fresh, now))
         pairs = zip(ids, tickets, strict=True)
         made = [{"batchId": batch_id, "ticketNo": ticket.ticket.ticket_no} for batch_id, ticket in pairs]

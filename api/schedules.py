@@ -13,6 +13,7 @@ import msgspec
 from api import tickets
 from api.body import decode, type_name
 from api.envelope import FieldProblem, ParameterError
+from api.repeats import Plan
 from api.tickets import DIGEST_BYTES, CheckedTicket, Schedule
 
 LOWEST, HIGHEST = -1000, 1000
@@ -30,7 +31,8 @@ def _zones() -> frozenset[str]:
 def read(body: bytes, limit: int, zone: ZoneInfo, now: int) -> list[CheckedTicket]:
     """The tickets in a request's body with their schedules. ``zone``: of times that name none.
 
-    Raises ParameterError that names everything that is wrong, of both.
+    Raises ParameterError that names everything that is wrong, of both, but for a time that is over: whether that is wrong
+    depends on what was sent before (``require_ahead``).
     """
     problems: list[FieldProblem] = []
     checked: list[CheckedTicket] = []
@@ -44,6 +46,22 @@ def read(body: bytes, limit: int, zone: ZoneInfo, now: int) -> list[CheckedTicke
     if problems:
         raise ParameterError(sorted(problems, key=lambda problem: -1 if problem.index is None else problem.index))
     return [_with(ticket, schedule) for ticket, schedule in zip(checked, found, strict=True)]
+
+
+def require_ahead(plan: Plan, now: int) -> None:
+    """Raises ParameterError that names every new ticket whose time is over; one that was sent before stays what it became."""
+    over = {place for place, ticket in enumerate(plan.fresh) if ticket.schedule and _is_over(ticket.schedule, now)}
+    problems = [
+        FieldProblem(index, "expiresAt", "已经过去")
+        for index, (existing, place) in enumerate(plan.places)
+        if existing is None and place in over
+    ]
+    if problems:
+        raise ParameterError(problems)
+
+
+def _is_over(schedule: Schedule, now: int) -> bool:
+    return schedule.expires_at is not None and schedule.expires_at <= now
 
 
 def read_moment(text: str, zone: ZoneInfo) -> int:
@@ -79,9 +97,7 @@ class _Reader:
     def schedule(self) -> Schedule:
         zone = self._timezone()
         not_before, expires_at = self._moment("notBefore"), self._moment("expiresAt")
-        if expires_at is not None and expires_at <= self._now:
-            self._problem("expiresAt", "已经过去")
-        elif expires_at is not None and not_before is not None and expires_at <= not_before:
+        if expires_at is not None and not_before is not None and expires_at <= not_before:
             self._problem("expiresAt", "应晚于 notBefore")
         return Schedule(self._priority(), not_before, expires_at, zone)
 

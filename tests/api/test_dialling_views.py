@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -23,6 +24,10 @@ def noted(engine: Engine) -> list[tuple[str, str, str]]:
     with reading(engine) as connection:
         rows = connection.execute(select(audit).order_by(audit.c.id))
         return [(row.actor, row.action, row.subject) for row in rows]
+
+
+def at(clock: FakeClock, seconds: float) -> str:
+    return datetime.fromtimestamp(clock.now_ms() / 1000 + seconds, UTC).isoformat()
 
 
 def test_a_ticket_may_say_how_urgent_it_is_and_when(
@@ -94,6 +99,45 @@ def test_an_idempotency_key_answers_the_same_and_is_not_that_of_create_tasks(
     assert (first.status_code, again.status_code, again.data) == (201, 201, first.data)
     assert again.headers["Idempotency-Replayed"] == "true"
     assert client.post("/api/aicall/createTasks", json=[ticket()], headers=headers).json["code"] == 405
+
+
+def test_what_is_sent_again_after_its_time_is_over_has_its_first_answer(
+    client: FlaskClient, ticket: Ticket, stored: Any, clock: FakeClock
+) -> None:
+    """A client that timed out does not know that it was stored, and must not be told that it was not."""
+    batch = [ticket(ticketNo="A", expiresAt=at(clock, 30)), ticket(ticketNo="B")]
+    headers = {"Idempotency-Key": "k1"}
+    first = client.post(PATH, json=batch, headers=headers)
+    clock.advance(31)
+    again = client.post(PATH, json=batch, headers=headers)
+    assert (again.status_code, again.data, again.headers["Idempotency-Replayed"]) == (201, first.data, "true")
+    without = client.post(PATH, json=batch)
+    assert (without.status_code, without.json) == (200, {"created": 0, "tasks": first.json["tasks"]})
+    assert len(stored()) == 2
+
+
+def test_a_new_ticket_whose_time_is_over_is_refused_and_all_that_came_with_it(
+    client: FlaskClient, ticket: Ticket, stored: Any, clock: FakeClock
+) -> None:
+    known = ticket(ticketNo="A", expiresAt=at(clock, 30))
+    client.post(PATH, json=[known])
+    clock.advance(31)
+    late = ticket(ticketNo="C", expiresAt=at(clock, 0))
+    answer = client.post(PATH, json=[known, ticket(ticketNo="B"), late])
+    assert answer.status_code == 400
+    assert [(item["index"], item["field"]) for item in answer.json["errors"]] == [(2, "expiresAt")]
+    assert [task["ticket_no"] for task in stored()] == ["A"]
+
+
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00", "0001-01-01T00:00:00+14:00", "2020-01-05T10:00:00Z"])
+def test_a_time_before_which_is_over_means_now(
+    client: FlaskClient, ticket: Ticket, stored: Any, clock: FakeClock, moment: str
+) -> None:
+    made = client.post(PATH, json=[ticket(notBefore=moment)])
+    assert [task["due_at"] for task in stored()] == [clock.now_ms()]
+    assert client.get(PATH).json["total"] == 1
+    clock.advance(1)
+    assert client.post(PATH, json=[ticket(notBefore=moment)]).json["tasks"] == made.json["tasks"]
 
 
 @pytest.mark.parametrize("state", ["failed", "unknown", "not_connected", "expired"])
