@@ -20,6 +20,8 @@ from shared.suppression import IMPORT, suppress
 
 MOST_IMPORTED = 200_000
 """Lines of one file: one transaction of some seconds."""
+LONGEST_LINE = 10_000
+"""Characters of one line: a number, a reason, and columns that somebody else has use for."""
 MOST_PROBLEMS = 100
 """Lines that one answer names."""
 LONGEST_REASON = 500
@@ -61,34 +63,47 @@ def read_csv(body: bytes) -> dict[str, list[str]]:
 
     Raises ParameterError that names every line that is wrong, up to MOST_PROBLEMS.
     """
-    try:
-        rows = list(csv.reader(io.StringIO(body.decode("utf-8-sig"), newline=""), strict=True))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise refuse(f"应为 UTF-8 编码的 CSV：{type(error).__name__}") from error
-    if len(rows) > MOST_IMPORTED:
-        raise refuse(f"一次最多 {MOST_IMPORTED} 行，收到 {len(rows)} 行")
-    reason_at = None
-    if rows and rows[0] and rows[0][0].strip().lower() in ("number", "号码", "phone"):
-        headings = [heading.strip().lower() for heading in rows.pop(0)]
-        reason_at = headings.index("reason") if "reason" in headings else None
-        first = 2
-    else:
-        first = 1
     found: dict[str, list[str]] = {}
     problems: list[FieldProblem] = []
-    for line, row in enumerate(rows, first):
+    reason_at = None
+    for line, row in enumerate(_rows(body), 1):
         if not row or not row[0].strip():
+            continue
+        if line == 1 and row[0].strip().lower() in ("number", "号码", "phone"):
+            headings = [heading.strip().lower() for heading in row]
+            reason_at = headings.index("reason") if "reason" in headings else None
             continue
         reason = row[reason_at].strip() if reason_at is not None and reason_at < len(row) else ""
         try:
             found.setdefault(_plain(reason), []).append(numbers.parse_loosely(row[0].lstrip("'")).number)
         except (NumberError, ValueError):
-            problems.append(FieldProblem(None, f"第 {line} 行", "不是有效的号码，或原因过长"))
+            if len(problems) < MOST_PROBLEMS:
+                problems.append(FieldProblem(None, f"第 {line} 行", "不是有效的号码，或原因过长"))
     if problems:
-        raise ParameterError(problems[:MOST_PROBLEMS])
+        raise ParameterError(problems)
     if not found:
         raise refuse("文件中没有号码")
     return found
+
+
+def _rows(body: bytes) -> Iterator[list[str]]:
+    """One row at a time: as lists, 32 MiB of line ends or commas would take gigabytes. Raises ParameterError."""
+    try:
+        yield from csv.reader(_lines(body), strict=True)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise refuse(f"应为 UTF-8 编码的 CSV：{type(error).__name__}") from error
+
+
+def _lines(body: bytes) -> Iterator[str]:
+    text = io.TextIOWrapper(io.BytesIO(body), "utf-8-sig", newline="")
+    count = 0
+    while line := text.readline(LONGEST_LINE + 1):
+        count += 1
+        if count > MOST_IMPORTED:
+            raise refuse(f"一次最多 {MOST_IMPORTED} 行，请分成几个文件")
+        if len(line) > LONGEST_LINE:
+            raise refuse(f"一行最多 {LONGEST_LINE} 个字符")
+        yield line
 
 
 def import_numbers(connection: Connection, found: dict[str, list[str]], now: int) -> list[int]:

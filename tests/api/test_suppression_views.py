@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import Engine, select
 
+from api.body import MAX_BODY_BYTES
+from api.envelope import ParameterError
+from api.suppression_list import read_csv
 from shared.database import reading, writing
 from shared.doorbell import STOP_CALLS
 from shared.lines import change_country
@@ -70,6 +74,35 @@ def test_a_bad_file_changes_nothing(client: FlaskClient, data: bytes) -> None:
     response = client.post(f"{PATH}/import", data=data, content_type="text/csv")
     assert (response.status_code, response.mimetype) == (400, "application/problem+json")
     assert client.get(PATH).json["total"] == 0
+
+
+@pytest.mark.parametrize(
+    ("data", "word"),
+    [
+        (b"\n" * MAX_BODY_BYTES, "200000"),
+        (b"," * MAX_BODY_BYTES, "10000"),
+        (b",\n" * (MAX_BODY_BYTES // 2), "200000"),
+        (("," * 9_998 + "\r\n").encode() * (MAX_BODY_BYTES // 10_000), "没有号码"),
+        (b'"\n",' * (MAX_BODY_BYTES // 4), "200000"),
+        (b'"' + b"1\n" * (MAX_BODY_BYTES // 2 - 1), "CSV"),
+    ],
+    ids=["line ends", "commas", "empty rows", "wide rows", "one row of many lines", "an open quote"],
+)
+def test_a_large_file_of_nothing_is_refused_without_much_memory(data: bytes, word: str) -> None:
+    tracemalloc.start()
+    try:
+        with pytest.raises(ParameterError, match=word):
+            read_csv(data)
+        assert tracemalloc.get_traced_memory()[1] < 4 * MAX_BODY_BYTES
+    finally:
+        tracemalloc.stop()
+
+
+def test_lines_of_a_file_that_are_wrong_are_named_up_to_a_hundred() -> None:
+    data = "number\r\n" + "x\r\n" * 200 + "13800138000\r\n"
+    with pytest.raises(ParameterError) as refused:
+        read_csv(data.encode())
+    assert [problem.field for problem in refused.value.problems] == [f"第 {line} 行" for line in range(2, 102)]
 
 
 def test_a_file_must_say_that_it_is_csv(client: FlaskClient) -> None:
