@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, Engine, delete, func, select
+from sqlalchemy import ColumnElement, Connection, Engine, delete, func, or_, select
 
 from api.envelope import FieldProblem, ParameterError, refuse
-from shared import numbers
+from shared import lines, numbers
 from shared.database import reading
 from shared.errors import NumberError
 from shared.moments import iso
@@ -33,11 +33,19 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _columns = do_not_call.c
 
 
-def page(connection: Connection, line: str | None, page_number: int, size: int) -> tuple[int, list[dict[str, Any]]]:
-    """How many there are, and one page of rows, newest first; of one ``line`` (shared.lines), or all."""
-    chosen = [_columns.line == line] if line is not None else []
-    total = connection.execute(select(func.count()).select_from(do_not_call).where(*chosen)).scalar_one()
-    query = select(do_not_call).where(*chosen).order_by(_columns.created_at.desc(), _columns.number)
+def entry(connection: Connection, number: str) -> ColumnElement[bool]:
+    """The entry of a number, however it is spelled. By the number too: when the country has changed, the entry keeps its
+    old line for the moment until the list is computed anew (``shared.lines``)."""
+    return or_(_columns.line == lines.of(connection, number), _columns.number == number)
+
+
+def page(
+    connection: Connection, chosen: ColumnElement[bool] | None, page_number: int, size: int
+) -> tuple[int, list[dict[str, Any]]]:
+    """How many there are, and one page of rows, newest first; of those ``chosen``, or all."""
+    those = [] if chosen is None else [chosen]
+    total = connection.execute(select(func.count()).select_from(do_not_call).where(*those)).scalar_one()
+    query = select(do_not_call).where(*those).order_by(_columns.created_at.desc(), _columns.number)
     rows = connection.execute(query.limit(size).offset((page_number - 1) * size)).mappings()
     return total, [dict(row) for row in rows]
 
@@ -53,9 +61,9 @@ def shown(row: dict[str, Any], zone: ZoneInfo) -> dict[str, Any]:
     }
 
 
-def remove(connection: Connection, line: str) -> bool:
+def remove(connection: Connection, number: str) -> bool:
     """Whether it was on the list."""
-    return connection.execute(delete(do_not_call).where(_columns.line == line)).rowcount > 0
+    return connection.execute(delete(do_not_call).where(entry(connection, number))).rowcount > 0
 
 
 def read_csv(body: bytes) -> dict[str, list[str]]:

@@ -51,8 +51,8 @@ def list_do_not_call() -> Response:
     fields.done()
     number = _number(given) if given else None
     with reading(at.engine) as connection:
-        line = None if number is None else lines.of(connection, number)
-        total, rows = suppression_list.page(connection, line, page, size)
+        chosen = None if number is None else suppression_list.entry(connection, number)
+        total, rows = suppression_list.page(connection, chosen, page, size)
     shown = [suppression_list.shown(row, at.settings.timezone) for row in rows]
     return answer({"total": total, "rows": shown_rows(shown)})
 
@@ -70,7 +70,7 @@ def add_to_list() -> Response:
         live = suppress(connection, [number], PERSON, now, reason=reason)
         line = lines.of(connection, number)
         audit.note(connection, who, "dnc_add", now, subject=audit.of_line(connection, line))
-        return live, suppression_list.page(connection, line, 1, 1)[1]
+        return live, suppression_list.page(connection, suppression_list.entry(connection, number), 1, 1)[1]
 
     live, rows = write(at.engine, work)
     at.ringer.ring_ids(STOP_CALLS, live)
@@ -84,7 +84,7 @@ def remove_from_list(number: str) -> Response:
 
     def work(connection: Connection) -> bool:
         line = numbers.line(plain, lines.hold_country(connection))
-        removed = suppression_list.remove(connection, line)
+        removed = suppression_list.remove(connection, plain)
         if removed:
             audit.note(connection, who, "dnc_remove", now, subject=audit.of_line(connection, line))
         return removed

@@ -14,7 +14,7 @@ from api.envelope import ParameterError
 from api.suppression_list import read_csv
 from shared.database import reading, writing
 from shared.doorbell import STOP_CALLS
-from shared.lines import change_country
+from shared.lines import change_country, compute_some
 from shared.schema import audit
 
 PATH = "/api/v1/do-not-call"
@@ -138,3 +138,25 @@ def test_the_country_of_numbers_without_a_code_is_the_one_of_the_stored_lines(
     client.post("/api/v1/do-not-call", json={"number": "4155550100"})
     assert client.get("/api/v1/do-not-call?number=%2B14155550100").json["total"] == 1
     assert client.get("/api/v1/do-not-call?number=%2B864155550100").json["total"] == 0
+
+
+def test_while_the_country_changes_a_number_that_is_listed_is_found_and_listed_again(
+    client: FlaskClient, engine: Engine
+) -> None:
+    first = client.post(PATH, json={"number": "4155550100", "reason": "first"}).json
+    with writing(engine) as connection:
+        assert change_country(connection, "1")  # and nobody has computed the list anew yet
+    again = client.post(PATH, json={"number": "4155550100", "reason": "again"})
+    assert (again.status_code, again.json) == (201, first)
+    assert client.get(f"{PATH}?number=4155550100").json["rows"] == [first]
+    with writing(engine) as connection:
+        assert compute_some(connection)
+    assert client.get(f"{PATH}?number=%2B14155550100").json["rows"] == [first]
+
+
+def test_while_the_country_changes_a_number_is_taken_off_the_list(client: FlaskClient, engine: Engine) -> None:
+    client.post(PATH, json={"number": "4155550100"})
+    with writing(engine) as connection:
+        assert change_country(connection, "1")
+    assert client.delete(f"{PATH}/4155550100").status_code == 204
+    assert client.get(PATH).json["total"] == 0
