@@ -19,6 +19,10 @@ from shared.errors import RecordingPathError
 from shared.links import recording_url
 from shared.recordings import resolve, uuid_of
 
+LISTEN = "listen"
+LISTENING_MS = 10 * 60 * 1000
+"""As long as a call may last by default: a range asked for later is somebody listening again."""
+
 
 def list_records() -> Response:
     """One page of call records, newest first."""
@@ -47,18 +51,23 @@ def send_recording() -> Response:
         return failure(PARAMETER_CODE, message, status=400)
     if not path.is_file():
         return failure(404, "录音文件不存在，可能尚未生成，或已过保存期", status=404)
-    if _is_from_the_start():
-        who, now, subject = principal().name, at.clock.now_ms(), audit.of_call(uuid_of(name))
-        write(at.engine, lambda connection: audit.note(connection, who, "listen", now, subject=subject))
+    if request.method == "GET":
+        _note(at, audit.of_call(uuid_of(name)))
     response = send_file(path, mimetype="audio/wav", conditional=True, download_name=path.name, max_age=0)
     response.headers["Cache-Control"] = "private, no-cache"
     return response
 
 
-def _is_from_the_start() -> bool:
-    """A player asks for many ranges of one recording; the first of them is what counts as listening."""
+def _note(at: House, subject: str) -> None:
+    """Who listens is in the audit before the first byte leaves. A player asks for many ranges of one recording: one that
+    is not from the start counts as a listening of its own, unless the same listener's was noted within LISTENING_MS."""
+    who, now = principal().name, at.clock.now_ms()
     asked = request.range
-    return request.method == "GET" and (asked is None or asked.ranges[0][0] == 0)
+    if asked is not None and asked.ranges[0][0] != 0:
+        with reading(at.engine) as connection:
+            if audit.is_noted(connection, who, LISTEN, subject, now - LISTENING_MS):
+                return
+    write(at.engine, lambda connection: audit.note(connection, who, LISTEN, now, subject=subject))
 
 
 ROUTES = (

@@ -51,6 +51,13 @@ def note(connection: Connection, actor: str, action: str, now: int, *, subject: 
     connection.execute(insert(audit).values(row))
 
 
+def is_noted(connection: Connection, actor: str, action: str, subject: str, since: int) -> bool:
+    """Whether ``actor`` did this to the subject after ``since``."""
+    noted = audit.c
+    mine = (noted.subject == subject, noted.actor == actor[:LONGEST_ACTOR], noted.action == action, noted.at > since)
+    return connection.execute(select(noted.id).where(*mine).limit(1)).first() is not None
+
+
 def scrubbed(text: str) -> str:
     """What a person wrote, with everything that may be a phone number masked."""
     return _DIGITS.sub(lambda found: mask(found[0]), text)

@@ -305,6 +305,41 @@ def test_a_recording_is_served_in_ranges(client: FlaskClient, recording: bytes) 
     assert (status, headers["Content-Range"]) == (416, f"bytes */{len(recording)}")
 
 
+def heard(client: FlaskClient) -> int:
+    return len(client.get("/api/v1/audit?action=listen").json["rows"])
+
+
+@pytest.mark.usefixtures("recording")
+@pytest.mark.parametrize("header", [None, "bytes=0-", "bytes=1-", "bytes=-5", "bytes=5-9"])
+def test_who_takes_any_part_of_a_recording_has_listened(client: FlaskClient, header: str | None) -> None:
+    headers = {} if header is None else {"Range": header}
+    assert fetch(client, "/recordings/files", query_string={"filename": WAV}, headers=headers)[0] in (200, 206)
+    assert heard(client) == 1
+
+
+@pytest.mark.usefixtures("recording")
+def test_the_parts_that_a_player_asks_for_are_one_listening(client: FlaskClient, clock: FakeClock) -> None:
+    def play(header: str) -> int:
+        fetch(client, "/recordings/files", query_string={"filename": WAV}, headers={"Range": header})
+        return heard(client)
+
+    assert [play("bytes=0-99"), play("bytes=100-199"), play("bytes=100-199")] == [1, 1, 1]
+    clock.advance(10 * 60 - 1)
+    assert play("bytes=200-") == 1
+    clock.advance(1)
+    assert [play("bytes=200-"), play("bytes=300-"), play("bytes=0-")] == [2, 2, 3]
+
+
+@pytest.mark.usefixtures("recording")
+def test_nobody_goes_on_with_what_another_began(make_app: Callable[..., Flask]) -> None:
+    client = make_app(api_keys=("first", "second")).test_client()
+    for key in ("first", "second"):
+        headers = {"X-API-Key": key, "Range": "bytes=1-"}
+        assert fetch(client, "/recordings/files", query_string={"filename": WAV}, headers=headers)[0] == 206
+    rows = client.get("/api/v1/audit?action=listen", headers={"X-API-Key": "first"}).json["rows"]
+    assert [row["actor"] for row in rows] == ["API_KEYS[1]", "API_KEYS[0]"]
+
+
 def test_the_head_of_a_recording_tells_its_length(client: FlaskClient, recording: bytes) -> None:
     status, data, headers = fetch(client, "/recordings/files", method="HEAD", query_string={"filename": WAV})
     assert (status, data, headers["Content-Length"]) == (200, b"", str(len(recording)))
