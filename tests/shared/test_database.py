@@ -19,6 +19,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from shared import database, tallies
 from shared.errors import DatabaseUnavailable
 from shared.schema import metadata
+from tests.shared.migration_steps import require_steps
 from tests.shared.old_numbers import BEFORE, OTHERS, SPELLINGS, make_old, require_lines, require_same_lines
 from tests.shared.tally_check import wrong_tallies
 
@@ -251,6 +252,10 @@ def test_a_database_goes_back_to_spellings_and_forth_again(url: str) -> None:
     assert "uq_calls_live_number" in indexes(url)
     database.upgrade(url)
     assert "uq_calls_live_line" in indexes(url)
+
+
+def test_every_migration_goes_back_and_forth_with_rows(url: str) -> None:
+    require_steps(url)
 
 
 @settings(deadline=None)
