@@ -112,7 +112,7 @@ def problem_reply(about: str, status: int, title: str, detail: str) -> dict[str,
 
 def forbidden_reply(scopes: Sequence[str], *, problem: bool) -> dict[str, Any]:
     """The key is right and may not do this; the example shows one that lacks the last of ``scopes``."""
-    about, lacked = "密钥没有所需的权限", scopes[-1]
+    about, lacked = "密钥没有所需的权限；没有密钥时：请求不是来自本机", scopes[-1]
     if problem:
         return problem_reply(about, 403, "Forbidden", f"this key may not do that: it needs the scope {lacked}")
     return _failure(about, 403, f"这个密钥没有所需的权限：{lacked}")

@@ -15,6 +15,7 @@ from werkzeug.exceptions import HTTPException
 
 from api.envelope import FAILURE_CODE, FieldProblem, ParameterError, answer, failure, parameter_failure
 from api.gate import MissingScope
+from api.nearness import NotNear
 from shared.errors import WaihuError
 
 V1 = "/api/v1/"
@@ -30,6 +31,10 @@ _MESSAGES = {
     429: "请求过多，请稍后再试",
     503: "数据库暂时不可用，请稍后再试",
 }
+_NOT_NEAR = (
+    "没有密钥时只接受本机的请求，而这个请求的 Host 或 Origin 不是本机："
+    "请把 WAIHU_PUBLIC_URL 设为访问所用的地址，或设置密钥（waihu keys add）"
+)
 _DEFECT = "unexpected failure"
 
 log = logging.getLogger(__name__)
@@ -55,7 +60,7 @@ def handle_http(error: HTTPException) -> Response:
     else:
         limit = request.max_content_length
         scope = "、".join(error.scopes) if isinstance(error, MissingScope) else ""
-        text = _MESSAGES.get(status, "请求无法处理（HTTP {status}）")
+        text = _NOT_NEAR if isinstance(error, NotNear) else _MESSAGES.get(status, "请求无法处理（HTTP {status}）")
         message = text.format(method=request.method, limit=limit, scope=scope, status=status)
         response = failure(status, message, status=status)
     for name, value in error.get_headers():

@@ -15,6 +15,7 @@ from werkzeug.exceptions import Forbidden, ServiceUnavailable, TooManyRequests, 
 
 from api.house import House, house
 from api.keys import LOOPBACK, NOBODY, Principal, given_key
+from api.nearness import require_near
 from api.scopes import OPEN, scopes_of
 from shared.links import link_holds
 
@@ -76,6 +77,7 @@ def require_key() -> None:
 def _find_out(endpoint: str, scopes: Sequence[str] | None) -> None:
     at = house()
     if not at.keys.demanded():
+        require_near(request, at.settings)
         g.principal = LOOPBACK
         return
     found = at.keys.find(given_key(request))

@@ -56,6 +56,11 @@ EVENTS = {
             "不是事件", FailureSchema, {"code": 400, "msg": "expected JSON (section 3), got b'hello'", "data": None}
         ),
         "401": reply("secret 不对", FailureSchema, {"code": 401, "msg": "需要正确的 secret", "data": None}),
+        "403": reply(
+            "没有设置 WAIHU_PHONE_SECRET，而请求不是来自本机",
+            FailureSchema,
+            {"code": 403, "msg": "没有密钥时只接受本机的请求", "data": None},
+        ),
         "413": reply("超过 1 MiB", FailureSchema, {"code": 413, "msg": "请求体过大", "data": None}),
         "503": reply("暂时无法保存，请重发", FailureSchema, {"code": 503, "msg": "事件暂时无法保存", "data": None}),
     },

@@ -12,6 +12,7 @@ from api.body import read_bounded
 from api.envelope import answer, failure
 from api.house import house
 from api.keys import bearer, matches
+from api.nearness import require_near
 from api.routes import Route
 from shared.doorbell import APPLY_EVENTS
 from shared.phone.wire import MAX_EVENT_BYTES, WireError, decode_events
@@ -20,10 +21,15 @@ log = logging.getLogger(__name__)
 
 
 def take_events() -> Response:
-    """Stores one event or an array of them; answers success only once they are safe."""
+    """Stores one event or an array of them; answers success only once they are safe.
+
+    Whatever content type a phone system gives them: a page that could post them as plain text is known by its Origin.
+    """
     at = house()
     secret = at.settings.phone_secret
-    if secret and not matches(bearer(request) or request.args.get("secret", ""), [secret]):
+    if not secret:
+        require_near(request, at.settings)
+    elif not matches(bearer(request) or request.args.get("secret", ""), [secret]):
         return failure(401, "需要正确的 secret（查询参数 secret，或 Authorization: Bearer）", status=401)
     request.max_content_length = MAX_EVENT_BYTES
     try:

@@ -236,7 +236,7 @@ def _malformed(item: Any, text: str, what: str) -> Problem:
 def require_safe_listen(settings: Settings, listen: tuple[str, int]) -> None:
     """Raises SettingsError if ``listen`` is beyond loopback while keys or the phone secret are missing."""
     host = listen[0]
-    if _is_loopback(host):
+    if is_loopback(host):
         return
     missing = [
         PREFIX + name
@@ -249,7 +249,8 @@ def require_safe_listen(settings: Settings, listen: tuple[str, int]) -> None:
         )
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether an address, or the name localhost, is this machine's own."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
