@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Engine
@@ -70,6 +71,14 @@ def test_no_schedule_makes_up_for_another_tickets_backslashes(
         rows.append((index, CheckedTicket(ticket, "13912345678", "", digest(ticket), schedule)))
     lines = [line.split("\t") for line in copy_data(rows, "86", 99).split("\n")[:-1]]
     assert [(unescaped(line[1]), unescaped(line[7])) for line in lines] == [row[:2] for row in drawn]
+
+
+@pytest.mark.parametrize(("not_before", "due"), [(None, "99"), (-(10**14), "99"), (98, "99"), (100, "100")])
+def test_nobody_is_due_before_now(not_before: int | None, due: str) -> None:
+    """Who was would overtake all that wait since before."""
+    ticket = Ticket("T", "13912345678", "n", "t", "c")
+    checked = CheckedTicket(ticket, "13912345678", "", digest(ticket), Schedule(not_before=not_before))
+    assert copy_data([(7, checked)], "86", 99).split("\t")[12] == due
 
 
 def test_one_awkward_ticket_does_not_mix_up_the_rows_around_it() -> None:
