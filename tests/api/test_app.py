@@ -67,7 +67,7 @@ def test_a_batch_goes_in_and_is_listed_while_the_broker_is_away(port: int, ticke
 
 def test_a_body_of_100_mib_is_refused_before_it_is_sent(port: int) -> None:
     head = (
-        "POST /api/aicall/createTasks HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        "POST /api/aicall/createTasks HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         f"Content-Length: {100 * MIB}\r\n\r\n"
     )
     with socket.create_connection(("127.0.0.1", port), timeout=ANSWER_SECONDS) as client:
@@ -97,7 +97,7 @@ def test_a_small_body_in_chunks_is_taken(port: int, ticket: Any) -> None:
 def test_a_client_that_leaves_half_way_leaves_nothing(port: int, ticket: Any) -> None:
     body = json.dumps([ticket()]).encode()
     head = (
-        "POST /api/aicall/createTasks HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        "POST /api/aicall/createTasks HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         f"Content-Length: {len(body) + 1}\r\n\r\n"
     )
     with socket.create_connection(("127.0.0.1", port), timeout=ANSWER_SECONDS) as client:
