@@ -11,7 +11,20 @@ from dataclasses import dataclass, fields
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Column, Connection, Row, Select, TextClause, Update, bindparam, select, text, update
+from sqlalchemy import (
+    BindParameter,
+    Column,
+    Connection,
+    Row,
+    Select,
+    TextClause,
+    Update,
+    and_,
+    bindparam,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.sql.elements import ColumnElement
 
 from shared.bus import Briefing
@@ -65,7 +78,12 @@ _HELD = (
 _CALL_AND_TASK = select(*_HELD).join_from(calls, tasks, calls.c.batch_id == tasks.c.batch_id)
 _CALL_ALONE = select(*_HELD).join_from(calls, tasks, calls.c.batch_id == tasks.c.batch_id, isouter=True)
 # Statements are made once: to make one anew costs five times what it costs to send it.
-_BY = {name: calls.c[name] == bindparam("identity") for name in ("uuid", "call_id")}
+_IDENTITY: BindParameter[str] = bindparam("identity")
+_BY = {
+    "uuid": calls.c.uuid == _IDENTITY,
+    # As the partial index has it, or SQLite reads every call.
+    "call_id": and_(calls.c.call_id == _IDENTITY, text("calls.call_id <> ''")),
+}
 _READ = {name: _CALL_ALONE.where(where) for name, where in _BY.items()}
 _HOLD = {name: _CALL_AND_TASK.where(where).with_for_update() for name, where in _BY.items()}
 _HOLD_ALONE = {name: _CALL_ALONE.where(where).with_for_update(of=calls) for name, where in _BY.items()}
