@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx2
+import redis
 from kombu.exceptions import OperationalError
 
 from deploy.readiness import ASK_SECONDS, PING_SECONDS
@@ -75,7 +76,7 @@ def worker_filesystems(settings: Settings) -> dict[str, str]:
     try:
         replies = app.control.broadcast(FILESYSTEM_PROBE, reply=True, timeout=PING_SECONDS) or []
         return {name: str(found.get("ok", "")) for reply in replies for name, found in reply.items()}
-    except (OperationalError, OSError):
+    except (OperationalError, OSError, redis.RedisError):  # the last: a pooled connection that Redis has closed
         return {}
     finally:
         app.close()

@@ -26,8 +26,6 @@ from shared.phone.wire import MAX_EVENT_BYTES
 from shared.schema import phone_events, tasks
 from shared.settings import load
 
-pytestmark = pytest.mark.integration
-
 AT_ONCE = 6
 BATCH = 1000
 TICKET = {

@@ -23,8 +23,6 @@ from shared.database import is_transient, open_engine, reading, writing
 from shared.schema import audit, calls, phone_events, tasks
 from shared.settings import load
 
-pytestmark = pytest.mark.integration
-
 NOON = 1_767_585_600_000  # 2026-01-05 12:00:00 in Shanghai
 TICKET = {
     "ticketNo": "A",

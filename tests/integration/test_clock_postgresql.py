@@ -10,11 +10,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from sqlalchemy import Engine, text
-from sqlalchemy.exc import OperationalError
 
 from deploy.cli import main
 from deploy.doctor import examine
-from shared.clock import CALIBRATE_SECONDS, HouseClock, SystemClock
+from shared.clock import CALIBRATE_SECONDS, HouseClock
 from shared.database import house_clock, open_engine, reading, writing
 from shared.settings import load
 
@@ -117,20 +116,6 @@ def test_commands_with_one_connection_ask_before_they_borrow_it(
     assert made.exit_code == 0, made.output
     erased = CliRunner().invoke(main, ["erase", "13800138000", "--reason", "asked", "--yes"])
     assert "nothing of" in erased.output
-    found = {check.name: check for check in examine(load({"WAIHU_DATABASE_URL": postgresql_url}, tmp_path))}
+    settings = {"WAIHU_DATABASE_URL": postgresql_url, "WAIHU_REDIS_URL": "redis://127.0.0.1:1/0"}
+    found = {check.name: check for check in examine(load(settings, tmp_path))}
     assert (found["clock"].state, found["queue"].state) == ("ok", "ok")
-
-
-def test_nobody_is_told_the_time_by_a_database_that_was_never_reached() -> None:
-    engine = open_engine("postgresql://waihu@127.0.0.1:1/none")
-    clock = house_clock(engine)
-    with pytest.raises(OperationalError):
-        clock.now_ms()
-    assert clock.skew_ms() is None
-    engine.dispose()
-
-
-def test_beside_a_file_there_is_one_host_and_its_clock(tmp_path: Path) -> None:
-    engine = open_engine(f"sqlite:///{tmp_path / 'waihu.db'}")
-    assert isinstance(house_clock(engine), SystemClock)
-    engine.dispose()

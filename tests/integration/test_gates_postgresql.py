@@ -29,8 +29,6 @@ from workers.holds import release_if_settings_changed
 from workers.room import LEASES_KEY
 from workers.sweep import sweep
 
-pytestmark = pytest.mark.integration
-
 A, B = "0571000001", "0571000002"
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 DAY_SECONDS = 86_400

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import pytest
 from sqlalchemy import insert, select, text
 
 from shared.database import reading, writing
@@ -17,8 +16,6 @@ from workers.deadlines import deadlines
 from workers.inbox import _OF_CALL, MOST, lost_events
 
 __all__ = ["open_office", "redis_server"]
-
-pytestmark = pytest.mark.integration
 
 
 def test_a_deadline_waits_for_an_event_that_another_worker_has_in_hand(open_office: Callable[..., Office]) -> None:

@@ -14,8 +14,6 @@ from shared.lifecycle import CallState
 from tests.shared.tally_check import wrong_tallies
 from workers.dispatch import due_tasks
 
-pytestmark = pytest.mark.integration
-
 _TASKS = """INSERT INTO tasks (batch_id, ticket_no, phone, number, line, username, ticket_type, ticket_content, digest, state, state_at,
         created_at, due_at)
     SELECT i, 'T' || i, '1', '138' || i, '138' || i, 'u', 't', 'c', '', CASE WHEN i % 3 = 0 THEN 'completed' ELSE 'pending' END, 1, 1,

@@ -23,8 +23,6 @@ from tests.workers.webhooks.receiver import Receiver
 from workers.sweep import sweep
 from workers.webhooks.delivery import claim, due_endpoints, send_webhooks
 
-pytestmark = pytest.mark.integration
-
 
 @pytest.fixture(scope="module")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:

@@ -25,8 +25,6 @@ from workers.house import Household
 from workers.room import LEASES_KEY
 from workers.sweep import sweep
 
-pytestmark = pytest.mark.integration
-
 
 @pytest.fixture(scope="module")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:

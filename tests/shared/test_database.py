@@ -17,6 +17,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from shared import database, tallies
+from shared.clock import SystemClock
 from shared.errors import DatabaseUnavailable
 from shared.schema import metadata
 from tests.shared.migration_steps import require_steps
@@ -315,4 +316,19 @@ def test_a_log_that_somebody_reads_is_settled_later(tmp_path: Path) -> None:
             connection.exec_driver_sql("INSERT INTO people VALUES (1)")
         assert not database.settle(engine)
     assert database.settle(engine)
+    engine.dispose()
+
+
+def test_nobody_is_told_the_time_by_a_database_that_was_never_reached() -> None:
+    engine = database.open_engine("postgresql://waihu@127.0.0.1:1/none")
+    clock = database.house_clock(engine)
+    with pytest.raises(OperationalError):
+        clock.now_ms()
+    assert clock.skew_ms() is None
+    engine.dispose()
+
+
+def test_beside_a_file_there_is_one_host_and_its_clock(tmp_path: Path) -> None:
+    engine = database.open_engine(f"sqlite:///{tmp_path / 'waihu.db'}")
+    assert isinstance(database.house_clock(engine), SystemClock)
     engine.dispose()

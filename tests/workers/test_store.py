@@ -34,7 +34,9 @@ def test_a_call_is_found_by_either_id_along_an_index(engine: Engine, by: dict[st
         assert store.read(connection, **by) is None
     with writing(engine) as connection:
         assert store.hold(connection, **by) is None
-    found = [(statement, values) for statement, values in asked if "calls" in statement and statement.startswith("SELECT")]
+    found = [
+        (statement, values) for statement, values in asked if "calls" in statement and statement.startswith("SELECT")
+    ]
     assert found
     with reading(engine) as connection:
         for statement, values in found:
