@@ -13,10 +13,14 @@ const STATES = [
   ["stopping", "停止中"], ["completed", "已完成"], ["not_connected", "未接通"], ["failed", "失败"],
   ["stopped", "已停止"], ["expired", "已过期"], ["unknown", "结果未知"],
 ];
+const CALL = {
+  queued: "排队中", dialing: "呼叫中", ringing: "响铃中", answered: "通话中", unknown: "结果未知", unplaced: "未拨出",
+  ended: "已结束", refused: "被拒绝", lost: "结果未知",
+};
 const STEPS = {
-  created: "任务创建", queued: "建立呼叫", dialing: "发起呼叫", answered: "接通", hangupRequested: "要求挂断", ended: "结束",
-  refused: "被拒绝", lost: "结果未知", unplaced: "未拨出", stopRequested: "要求停止", completed: "任务已完成",
-  not_connected: "任务未接通", failed: "任务失败", unknown: "结果未知", stopped: "任务已停止", expired: "任务已过期",
+  ...CALL,
+  created: "任务创建", hangupRequested: "要求挂断", stopRequested: "要求停止", completed: "任务已完成",
+  not_connected: "任务未接通", failed: "任务失败", stopped: "任务已停止", expired: "任务已过期",
   pending: "任务待拨打", retry_wait: "任务待重拨", in_call: "任务通话中", stopping: "任务停止中",
   submit: "提交", stop: "停止", redial: "人工再拨", listen: "收听录音",
   mediaEnded: "通话流结束", cdr: "收到话单", closed: "记录完成", firstStart: "firstStart 事件",
@@ -129,10 +133,8 @@ const LISTS = {
   },
 };
 
-const LIVE = { queued: "排队中", dialing: "呼叫中", ringing: "响铃中", answered: "通话中", unknown: "结果未知", unplaced: "未拨出" };
-
 function outcome(row) {
-  if (!row.hangupCause) return state(LIVE[row.state] || row.state);
+  if (!row.hangupCause) return state(CALL[row.state] || row.state);
   const [cause] = row.hangupCause.split(":");
   const known = {
     NORMAL_CLEARING: ["已接通", "good"], NO_ANSWER: ["未接听", "warn"], NORMAL_TEMPORARY_FAILURE: ["被拒绝", "bad"],

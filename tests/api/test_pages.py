@@ -11,6 +11,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from api.pages import STATIC
+from api.v1_views import _MILESTONES, _TASK_MILESTONES
+from shared.lifecycle import CallState, TaskState
 
 
 def fetch(client: FlaskClient, path: str) -> tuple[int, str]:
@@ -51,6 +53,19 @@ def test_every_element_that_the_console_looks_up_is_in_its_page() -> None:
     wanted = set(re.findall(r'\bat\("([a-z-]+)"\)', script))
     assert len(wanted) > 10
     assert wanted <= set(re.findall(r'id="([a-z-]+)"', html))
+
+
+def test_the_console_has_one_word_for_every_state_in_lists_and_in_the_timeline() -> None:
+    """A state without one is shown by its English name."""
+    script = (STATIC / "console.js").read_text()
+    maps = dict(re.findall(r"^const (CALL|STEPS) = \{\n(.*?)^\};", script, re.DOTALL | re.MULTILINE))
+    words = {name: re.findall(r'(\w+): "', text) for name, text in maps.items()}
+    assert "...CALL" in maps["STEPS"]
+    assert set(words["CALL"]) == set(CallState)
+    shown = words["CALL"] + words["STEPS"]
+    assert len(shown) == len(set(shown))
+    milestones = {*CallState, *TaskState, *_MILESTONES.values(), *_TASK_MILESTONES.values()} - {""}
+    assert milestones <= set(shown)
 
 
 def test_files_beside_the_pages_are_not_served(client: FlaskClient) -> None:
