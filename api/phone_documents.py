@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from marshmallow import Schema, fields
 
-from api.documents import FailureSchema, RequestSchema, body, integer, parameter, reply, text
+from api.documents import FailureSchema, FieldProblemSchema, RequestSchema, body, integer, parameter, reply, text
 
 
 def _loose(about: str) -> fields.Raw:
@@ -25,12 +25,18 @@ class PhoneEventSchema(RequestSchema):
 class EventsTakenSchema(Schema):
     code = integer("0 表示已保存", required=True)
     msg = text("ok", required=True)
+    ignored = integer("数组中有几项不是事件，未保存；全部保存时没有此项")
+    data = fields.List(
+        fields.Nested(FieldProblemSchema),
+        metadata={"description": "未保存的项：位置与原因，最多 100 项；全部保存时没有此项"},
+    )
 
 
 EVENTS = {
     "summary": "电话系统推送事件",
     "description": (
         "一个事件或事件数组，顺序、重复均不要求。先落库再回答；回答 code 0 即已保存，保存不了则 503，请重发。"
+        "数组中不是事件的项不保存，由 ignored 和 data 指明，其余照常保存；一个事件也没有才是 400。"
         "设置了 WAIHU_PHONE_SECRET 时须带上它。"
     ),
     "operationId": "takePhoneEvents",
@@ -61,7 +67,7 @@ EVENTS = {
             FailureSchema,
             {"code": 403, "msg": "没有密钥时只接受本机的请求", "data": None},
         ),
-        "413": reply("超过 1 MiB", FailureSchema, {"code": 413, "msg": "请求体过大", "data": None}),
+        "413": reply("超过 32 MiB", FailureSchema, {"code": 413, "msg": "请求体过大", "data": None}),
         "503": reply("暂时无法保存，请重发", FailureSchema, {"code": 503, "msg": "事件暂时无法保存", "data": None}),
     },
 }

@@ -22,8 +22,8 @@ SAMPLE_RATE = 8000
 SAMPLE_BYTES = 2
 """Bytes a sample: signed 16-bit little-endian."""
 
-MAX_EVENT_BYTES = 1 << 20
-"""An event or a batch of them above 1 MiB is not a phone system speaking: the documented ones are under 2 KiB."""
+MOST_FAULTS = 100
+"""Elements of one batch of events of which it is told what is wrong with them; of more only the number."""
 
 
 class WireError(ValueError):
@@ -85,6 +85,17 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     cdr: Cdr | None = None
 
 
+class Batch(msgspec.Struct, frozen=True):
+    """What a body of events holds, each event with the object it came from.
+
+    ``ignored``: how many elements are no events; ``faults``: what is wrong with the first of them, by their position.
+    """
+
+    events: list[tuple[Event, dict[str, Any]]]
+    ignored: int = 0
+    faults: dict[int, str] = {}
+
+
 class AudioFrame(msgspec.Struct, frozen=True, gc=False):
     """Section 4.2, phone system to us: ``data`` is base64 on the wire and s16le mono 8 kHz bytes here."""
 
@@ -135,17 +146,27 @@ def decode_audio(message: bytes | str) -> AudioFrame:
     return frame
 
 
-def decode_events(body: bytes) -> list[tuple[Event, dict[str, Any]]]:
-    """One event or an array of them, each with the object it came from, for the inbox.
+def decode_events(body: bytes) -> Batch:
+    """One event or an array of them, for the inbox; what is none among others is left out, and named.
 
-    Raises WireError for what is not JSON, not an object or an array of objects, or has no event_name; then none counts.
+    Raises WireError for what is not JSON, and for elements of which not one is an event: an object with an event_name.
     """
     try:
         document = _any_decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise WireError(f"expected JSON (section 3), got {_glimpse(body)}: {error}") from error
-    items = document if isinstance(document, list) else [document]
-    return [(event_from(item, position), item) for position, item in enumerate(items)]
+    events: list[tuple[Event, dict[str, Any]]] = []
+    ignored, faults = 0, dict[int, str]()
+    for position, item in enumerate(document if isinstance(document, list) else [document]):
+        try:
+            events.append((event_from(item, position), item))
+        except WireError as error:
+            ignored += 1
+            if ignored <= MOST_FAULTS:
+                faults[position] = str(error)
+    if faults and not events:
+        raise WireError(next(iter(faults.values())))
+    return Batch(events, ignored, faults)
 
 
 def event_from(item: Any, position: int = 0) -> Event:
@@ -154,9 +175,8 @@ def event_from(item: Any, position: int = 0) -> Event:
         raise WireError(f"expected an event object (section 3) at position {position}, got {type(item).__name__}")
     name = item.get("event_name")
     if not isinstance(name, str) or not name:
-        raise WireError(
-            f"expected a non-empty string event_name (section 3) at position {position}, got {name!r}"[:200]
-        )
+        came = '""' if name == "" else type(name).__name__
+        raise WireError(f"expected a non-empty string event_name (section 3) at position {position}, got {came}")
     return Event(
         event_name=name,
         call_id=_text(item.get("call_id")),

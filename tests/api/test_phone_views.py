@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +14,6 @@ from sqlalchemy import Engine, select
 
 from shared.clock import FakeClock
 from shared.database import open_engine, reading
-from shared.phone.wire import MAX_EVENT_BYTES
 from shared.schema import phone_events
 
 ANSWER = {
@@ -119,7 +119,7 @@ def test_long_names_and_nul_characters_do_not_lose_an_event(client: FlaskClient,
         b"1",
         b"null",
         b"{}",
-        b'[{"event_name": "cdr"}, 7]',
+        b'[{"name": "cdr"}, 7]',
         b'{"event_name": 5}',
         b"[" * 100_000,
         b"\xff",
@@ -132,11 +132,54 @@ def test_garbage_is_a_400_that_says_what_was_expected(client: FlaskClient, inbox
     assert (inbox(), rung()) == ([], [])
 
 
-def test_an_oversized_body_is_a_413(client: FlaskClient, inbox: Any) -> None:
-    body = json.dumps(ANSWER | {"pay_load": "x" * MAX_EVENT_BYTES}).encode()
-    response = client.post("/api/phone/events", data=body)
+def test_what_is_no_event_among_others_is_left_out_and_named(
+    client: FlaskClient, inbox: Any, rung: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    response = client.post("/api/phone/events", json=[ANSWER, 7, CDR, {"event_name": ""}])
+    assert (response.status_code, response.json["code"], response.json["msg"]) == (200, 0, "ok")
+    assert response.json["ignored"] == 2
+    assert [(fault["index"], fault["field"]) for fault in response.json["data"]] == [(1, None), (3, None)]
+    assert "expected an event object" in response.json["data"][0]["message"]
+    assert [row["body"] for row in inbox()] == [ANSWER, CDR]
+    assert [args for _, args in rung()] == [([row["id"] for row in inbox()],)]
+    (line,) = [record for record in caplog.records if "ignored" in record.getMessage()]
+    assert (line.__dict__["ignored"], line.__dict__["at"]) == (2, [1, 3])
+
+
+def test_of_many_that_are_no_events_the_first_are_named(client: FlaskClient, inbox: Any) -> None:
+    answer = client.post("/api/phone/events", json=[7] * 5000 + [CDR]).json
+    assert (answer["code"], answer["ignored"], len(answer["data"])) == (0, 5000, 100)
+    assert [row["body"] for row in inbox()] == [CDR]
+
+
+def test_events_may_be_as_long_as_any_other_body(app: Flask, client: FlaskClient, inbox: Any) -> None:
+    long = json.dumps(ANSWER | {"pay_load": "x" * (2 << 20)}).encode()
+    assert client.post("/api/phone/events", data=long).json["code"] == 0
+    app.config["MAX_CONTENT_LENGTH"] = len(long) - 1
+    response = client.post("/api/phone/events", data=long)
+    assert (response.status_code, response.json["code"]) == (413, 413)
+    assert len(inbox()) == 1
+
+
+def test_more_values_than_memory_should_hold_are_a_413(client: FlaskClient, inbox: Any) -> None:
+    response = client.post("/api/phone/events", data=b"[" + b"1," * 2_000_001 + b"1]")
     assert (response.status_code, response.json["code"]) == (413, 413)
     assert inbox() == []
+
+
+def test_a_body_without_the_secret_is_not_read(make_app: Callable[..., Flask]) -> None:
+    class Unread(io.RawIOBase):
+        def readable(self) -> bool:
+            return True
+
+        def readinto(self, _buffer: Any) -> int:
+            pytest.fail("the body of a stranger was read")
+
+    client = make_app(phone_secret="s3cret").test_client()
+    for length in (1000, 64 << 20):
+        given = {"CONTENT_LENGTH": str(length), "CONTENT_TYPE": "application/json", "wsgi.input": Unread()}
+        response = client.post("/api/phone/events", environ_overrides=given)
+        assert response.status_code == 401
 
 
 def test_the_secret_is_taken_from_the_query_or_as_a_bearer(make_app: Callable[..., Flask], inbox: Any) -> None:

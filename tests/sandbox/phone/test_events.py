@@ -57,7 +57,7 @@ def test_an_unanswered_call_has_no_answer_time_in_any_of_the_ways_there_are() ->
     for seed in range(40):
         event = events.cdr(CALL_ID, REQUEST, times, random.Random(seed))
         seen.add(repr(event["pay_load"][0].get("answer_time", "missing")))
-        (decoded, _) = decode_events(msgspec.json.encode(event))[0]
+        (decoded, _) = decode_events(msgspec.json.encode(event)).events[0]
         assert decoded.cdr is not None
         assert not decoded.cdr.answered
         assert decoded.cdr.record_file == ""
@@ -71,7 +71,7 @@ def test_the_product_reads_every_event() -> None:
         events.event("firstAnswer", CALL_ID, REQUEST, 1767153844421),
         events.cdr(CALL_ID, REQUEST, times, random.Random(1)),
     ]
-    decoded = [event for event, _ in decode_events(msgspec.json.encode(sent))]
+    decoded = [event for event, _ in decode_events(msgspec.json.encode(sent)).events]
     assert [event.event_name for event in decoded] == ["firstStart", "firstAnswer", "cdr"]
     cdr = decoded[2].cdr
     assert cdr is not None

@@ -41,7 +41,7 @@ def test_an_unanswered_call_rings_until_the_limit_and_opens_no_socket() -> None:
         call_id = await robot.call("13800000012")
         report = await robot.ended(call_id)
         assert robot.names(call_id) == ["firstStart", "cdr"]
-        cdr = decode_events(msgspec.json.encode(robot.events[1]))[0][0].cdr
+        cdr = decode_events(msgspec.json.encode(robot.events[1])).events[0][0].cdr
         assert cdr is not None
         assert not cdr.answered
         assert (report["ended_by"], report["ended_why"]) == ("phone system", "no answer")

@@ -100,7 +100,7 @@ def test_what_is_no_reply_is_refused(body: bytes) -> None:
 
 
 def test_the_documents_first_event_is_read() -> None:
-    [(event, item)] = wire.decode_events(FIRST_START)
+    [(event, item)] = wire.decode_events(FIRST_START).events
     assert event == wire.Event(
         event_name="firstStart",
         call_id=CALL_ID,
@@ -113,7 +113,7 @@ def test_the_documents_first_event_is_read() -> None:
 
 
 def test_the_documents_cdr_is_read_although_its_start_time_is_a_string() -> None:
-    [(event, _)] = wire.decode_events(CDR)
+    [(event, _)] = wire.decode_events(CDR).events
     assert event.cdr == wire.Cdr(
         start_time=1767153838953,
         answer_time=1767153844421,
@@ -127,13 +127,13 @@ def test_the_documents_cdr_is_read_although_its_start_time_is_a_string() -> None
 
 
 def test_several_events_come_in_one_array_in_their_order() -> None:
-    events = wire.decode_events(b"[" + FIRST_START + b"," + CDR + b"]")
+    events = wire.decode_events(b"[" + FIRST_START + b"," + CDR + b"]").events
     assert [event.event_name for event, _ in events] == ["firstStart", "cdr"]
-    assert wire.decode_events(b"[]") == []
+    assert wire.decode_events(b"[]") == wire.Batch([])
 
 
 def cdr_event(payload: Any) -> wire.Cdr | None:
-    [(event, _)] = wire.decode_events(json.dumps({"event_name": "cdr", "pay_load": payload}).encode())
+    [(event, _)] = wire.decode_events(json.dumps({"event_name": "cdr", "pay_load": payload}).encode()).events
     return event.cdr
 
 
@@ -161,11 +161,18 @@ def test_a_time_that_cannot_be_is_none(time: Any) -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"{", b"5", b'"x"', b"null", b"{}", b'[{"event_name":"cdr"},5]', b'{"event_name":""}', b'{"event_name":5}'],
+    [b"", b"{", b"5", b'"x"', b"null", b"{}", b'[{"event":"cdr"},5]', b'{"event_name":""}', b'{"event_name":5}'],
 )
-def test_what_is_no_event_is_refused_whole(body: bytes) -> None:
+def test_what_holds_no_event_is_refused(body: bytes) -> None:
     with pytest.raises(wire.WireError, match="section 3"):
         wire.decode_events(body)
+
+
+def test_what_is_no_event_among_others_is_named_and_the_others_are_read() -> None:
+    batch = wire.decode_events(b"[" + FIRST_START + b',5,{"event_name":[]},' + CDR + b"]")
+    assert [event.event_name for event, _ in batch.events] == ["firstStart", "cdr"]
+    assert batch.ignored == 2
+    assert {position: str(position) in fault for position, fault in batch.faults.items()} == {1: True, 2: True}
 
 
 def frame(samples: bytes, **changes: object) -> bytes:
