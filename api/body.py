@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
@@ -16,6 +17,7 @@ MAX_BODY_BYTES = 32 << 20
 MAX_COMMAS = 2_000_000
 """In a document that is decoded without a schema: bounds the memory that a hostile one of 32 MiB can take."""
 BOM = b"\xef\xbb\xbf"
+_HALF_A_PAIR = re.compile(rb'\\u[dD][89abAB][0-9a-fA-F]{2}[^"\\]{0,4}"')
 
 _decoder = msgspec.json.Decoder()
 
@@ -63,7 +65,7 @@ def decode(body: bytes) -> Any:
     try:
         return _decoder.decode(body)
     except (ValueError, RecursionError) as error:
-        raise malformed(error) from error
+        raise malformed(error, body) from error
 
 
 def decode_object(body: bytes) -> dict[str, Any]:
@@ -74,15 +76,34 @@ def decode_object(body: bytes) -> dict[str, Any]:
     return document
 
 
-def malformed(error: ValueError | RecursionError) -> ParameterError:
-    """What to say of a body that is no JSON."""
+def malformed(error: ValueError | RecursionError, body: bytes) -> ParameterError:
+    """What to say of a ``body`` that is no JSON. msgspec (0.22) counts undecodable bytes from the start of their string."""
     if isinstance(error, UnicodeDecodeError):
-        return refuse(f"请求体不是 UTF-8 编码的 JSON：第 {error.start} 字节起无法解码")
+        return refuse(f"请求体不是 UTF-8 编码的 JSON：偏移 {_first_foreign(body)} 字节处起无法解码（从 0 数起）")
     if isinstance(error, RecursionError):
         return refuse("请求体的 JSON 嵌套过深")
+    if "truncated" in str(error) and _ends_in_surrogate(body):
+        return refuse("请求体不是合法的 JSON：最后一个字符串含有不成对的 UTF-16 代理字符")
     if "surrogate" in str(error):
         return refuse(f"请求体不是合法的 JSON：含有不成对的 UTF-16 代理字符（{error}）")
     return refuse(f"请求体不是合法的 JSON：{error}")
+
+
+def _first_foreign(body: bytes) -> int:
+    try:
+        body.decode()
+    except UnicodeDecodeError as error:
+        return error.start
+    return 0
+
+
+def _ends_in_surrogate(body: bytes) -> bool:
+    """Whether fewer bytes follow the first half of a pair than the second half takes: msgspec calls that truncated."""
+    found = _HALF_A_PAIR.search(body, max(0, len(body) - 11))
+    if found is None:
+        return False
+    before = body[: found.start()]
+    return (len(before) - len(before.rstrip(b"\\"))) % 2 == 0
 
 
 def type_name(value: Any) -> str:

@@ -82,7 +82,7 @@ def read(body: bytes, limit: int) -> list[CheckedTicket]:
     except msgspec.ValidationError:
         return _read_slowly(body, limit)
     except (ValueError, RecursionError) as error:
-        raise malformed(error) from error
+        raise malformed(error, body) from error
     _require_count(len(tickets), limit)
     # JSON has one spelling of NUL, so a body without it holds none; one with it is worth a closer look.
     checked = None if b"\\u0000" in body else _check(tickets)
