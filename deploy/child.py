@@ -12,6 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
+from shared.visible import visible
+
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
 """Between restarts: doubled each time, so that a process that cannot start does not eat a core."""
@@ -148,7 +150,7 @@ class Child:
             self._say(pending)
 
     def _say(self, line: bytes) -> None:
-        text = line.decode("utf-8", "replace").rstrip("\r")
+        text = visible(line.decode("utf-8", "replace").rstrip("\r"), keep="\t")
         self.last_lines.append(text)
         self._output.line(self.name, text)
 

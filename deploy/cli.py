@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from deploy import demo as demonstration
@@ -24,7 +22,8 @@ from deploy.erasure import erase
 from deploy.keys import keys
 from deploy.plan import own_path
 from deploy.ports import PortTaken
-from deploy.remote import find, print_json, remote
+from deploy.remote import find, remote
+from deploy.screen import LAYOUT, Console, Table, print_json, say
 from deploy.state import StateHeld, StateUnwritable
 from deploy.submission import submit
 from deploy.supervisor import StartFailed
@@ -33,6 +32,7 @@ from shared.database import upgrade
 from shared.errors import SettingsError, WaihuError
 from shared.setting_rows import Row, describe
 from shared.settings import load
+from shared.visible import visible
 
 EXPECTED = (
     WaihuError,
@@ -55,7 +55,7 @@ class _Group(click.Group):
         try:
             return super().invoke(context)
         except EXPECTED as error:
-            raise click.ClickException(str(error)) from error
+            raise click.ClickException(visible(str(error), keep=LAYOUT)) from error
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -155,7 +155,7 @@ def settings(as_json: bool) -> None:
 def _print_settings(console: Console, rows: list[Row]) -> None:
     if not console.is_terminal:
         for row in rows:
-            click.echo(f"{row.name}={row.value}\t{row.source}" + (f"\t{row.problem}" if row.problem else ""))
+            say(f"{row.name}={row.value}\t{row.source}" + (f"\t{row.problem}" if row.problem else ""))
         return
     table = Table(title="Settings", title_justify="left")
     for heading in ("name", "value", "from", "what it is for"):
@@ -178,7 +178,7 @@ def db_upgrade() -> None:
     settings = load()
     require_reachable(settings)
     upgrade(settings.database_url)
-    click.echo(f"{place(settings.database_url)}: the schema is up to date")
+    say(f"{place(settings.database_url)}: the schema is up to date")
 
 
 for _command in (submit, stop, redial, pause, resume, do_not_call, keys, erase):

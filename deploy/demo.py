@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import shutil
 import signal
@@ -13,8 +12,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from deploy import expectations, plan, tickets
 from deploy.client import Api
 from deploy.console import Files
@@ -23,6 +20,7 @@ from deploy.embedded import reachable
 from deploy.outcomes import gather, records_closed
 from deploy.plan import Plan
 from deploy.procfile import ROOT
+from deploy.screen import Console, print_json
 from deploy.state import LOCK_FILE, held
 from deploy.supervisor import House
 from sandbox.people.directory import Directory
@@ -54,7 +52,7 @@ def demo(console: Console, *, as_json: bool) -> int:
             results = asyncio.run(_run(drawn, files, told, tickets.read(TICKETS).tickets))
     seconds = time.monotonic() - began
     if as_json:
-        console.out(json.dumps(_document(results, seconds), ensure_ascii=False, indent=2), highlight=False)
+        print_json(_document(results, seconds), console.file)
     else:
         print_results(console, results, seconds, state_dir / "logs")
     return 0 if all(not result.problems for result in results) else 1

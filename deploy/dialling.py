@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import click
-from rich.console import Console
 
 from deploy import views
 from deploy.client import Api, ApiError
-from deploy.remote import find, print_json, remote
+from deploy.remote import find, remote
+from deploy.screen import Console, print_json, say
 from shared.lifecycle import TaskState
 
 UNKNOWN, UNSEEN = "没有这个任务", "已要求停止；密钥没有 read 权限，看不到结果"
@@ -31,7 +31,7 @@ def stop(batch_ids: tuple[int, ...], url: str | None, key: str, as_json: bool) -
     with find(url, key).open() as api:
         api.stop_tasks(wanted)
         if len(wanted) > MOST_SHOWN:
-            click.echo(f"{len(wanted)} 个任务已要求停止")
+            say(f"{len(wanted)} 个任务已要求停止")
             return
         found = {batch_id: _state(api, batch_id) for batch_id in wanted}
     if as_json:
@@ -111,4 +111,4 @@ def _say(answer: dict[str, Any], as_json: bool, text: str) -> None:
     if as_json:
         print_json(answer)
     else:
-        click.echo(text)
+        say(text)

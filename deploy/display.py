@@ -9,14 +9,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from rich.console import Console
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
 from deploy import views
 from deploy.console import Files
 from deploy.expectations import Outcome
+from deploy.screen import Console, Table
 
 _ROLES = {"客户：": "cyan", "外呼：": "green"}
 

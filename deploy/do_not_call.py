@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from urllib.parse import quote
 
 import click
-from rich.console import Console
 
 from deploy import tickets, views
 from deploy.client import PAGE
-from deploy.remote import find, print_json, remote
+from deploy.remote import find, remote
+from deploy.screen import Console, print_json, say, say_file
 from shared.numbers import mask
 
 HEADINGS = ("号码", "来源", "原因", "加入")
@@ -34,7 +33,7 @@ def add(number: str, reason: str, url: str | None, key: str, as_json: bool) -> N
     if as_json:
         print_json(answer)
     else:
-        click.echo(f"{mask(number)} 已加入免打扰名单")
+        say(f"{mask(number)} 已加入免打扰名单")
 
 
 @do_not_call.command()
@@ -47,7 +46,7 @@ def remove(number: str, url: str | None, key: str, as_json: bool) -> None:
     if as_json:
         print_json({"removed": True})
     else:
-        click.echo(f"{mask(number)} 已从免打扰名单移除")
+        say(f"{mask(number)} 已从免打扰名单移除")
 
 
 @do_not_call.command("list")
@@ -83,7 +82,7 @@ def import_file(file: Path, url: str | None, key: str, as_json: bool) -> None:
     if as_json:
         print_json(answer)
     else:
-        click.echo(f"文件中有 {answer['numbers']} 个号码，新加入 {answer['added']} 个")
+        say(f"文件中有 {answer['numbers']} 个号码，新加入 {answer['added']} 个")
 
 
 @do_not_call.command("export")
@@ -97,6 +96,6 @@ def export(output: Path | None, url: str | None, key: str) -> None:
     with find(url, key).open() as api:
         body = api.export_csv(f"{PATH}/export")
     if output is None:
-        sys.stdout.buffer.write(body)
+        say_file(body)
     else:
         output.write_bytes(body)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import cast
 
 import redis
-from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 from sqlalchemy import Engine, func, select
 from sqlalchemy.exc import DBAPIError
@@ -21,7 +18,7 @@ from deploy.databases import existing, place
 from deploy.embedded import reachable
 from deploy.preflight import redis_problem
 from deploy.readiness import heartbeats, ping_workers
-from deploy.views import print_row
+from deploy.screen import Console, Table, print_json, say_row
 from media.agent.loading import load_playbooks
 from media.agent.playbook import PlaybookError
 from shared import bus, dial_gate, gate_config, recordings
@@ -45,7 +42,7 @@ def doctor(console: Console, settings: Settings, *, as_json: bool = False) -> in
     found = examine(settings)
     if as_json:
         document = {"ok": not _failed(found), "checks": [asdict(check) for check in found]}
-        console.out(json.dumps(document, ensure_ascii=False, indent=2), highlight=False)
+        print_json(document, console.file)
     else:
         _print(console, found)
     return 1 if _failed(found) else 0
@@ -308,7 +305,7 @@ def _failed(checks: list[Check]) -> bool:
 def _print(console: Console, checks: list[Check]) -> None:
     if not console.is_terminal:
         for check in checks:
-            print_row(console, [check.state, check.name, check.detail, check.fix])
+            say_row([check.state, check.name, check.detail, check.fix], console.file)
         return
     signs = {"ok": ("✓", "green"), "warn": ("!", "yellow"), "fail": ("✗", "red")}
     table = Table(show_header=False, box=None, padding=(0, 1))

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
 from deploy.databases import existing, place
+from deploy.screen import print_json, say
 from shared import numbers
 from shared.audit import command_line_actor
 from shared.database import house_clock, settle, writing
@@ -43,7 +42,7 @@ def erase(number: str, reason: str, drop_do_not_call: bool, yes: bool) -> None:
                 drop_do_not_call=drop_do_not_call,
             )
         if not settle(engine):
-            click.echo("the database is busy: the file's write-ahead log is emptied of it a little later", err=True)
-    click.echo(json.dumps({"database": where, **proof.document}, ensure_ascii=False, indent=2))
+            say("the database is busy: the file's write-ahead log is emptied of it a little later", err=True)
+    print_json({"database": where, **proof.document})
     if not proof.erased.total:
         raise click.ClickException(f"nothing of {numbers.mask(normalised)} was found in {where}")

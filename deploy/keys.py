@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import click
-from rich.console import Console
 
 from deploy import views
 from deploy.databases import existing
+from deploy.screen import Console, say
 from shared import api_keys
 from shared.audit import command_line_actor
 from shared.database import house_clock, reading, writing
@@ -34,8 +34,8 @@ def add(name: str, scopes: str, rate: int | None) -> None:
         now = house_clock(engine).now_ms()
         with writing(engine) as connection:
             key = api_keys.add(connection, name, wanted, now, rate=rate, actor=command_line_actor())
-    click.echo(key)
-    click.echo("Keep it: it is not stored and cannot be shown again.", err=True)
+    say(key)
+    say("Keep it: it is not stored and cannot be shown again.", err=True)
 
 
 @keys.command("list")
@@ -56,7 +56,7 @@ def revoke(key_id: str) -> None:
         now = house_clock(engine).now_ms()
         with writing(engine) as connection:
             api_keys.revoke(connection, key_id, now, actor=command_line_actor())
-    click.echo(f"{key_id} is revoked")
+    say(f"{key_id} is revoked")
 
 
 def _shown(key: api_keys.ApiKey, zone: Any) -> tuple[str, ...]:

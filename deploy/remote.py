@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,10 +42,6 @@ def find(url: str | None, key: str) -> Remote:
     keys = settings.api_keys
     origin = "given by --api" if url else _origin(settings)
     return Remote(settings, url or f"http://{reachable(settings.api_listen)}", key or (keys[0] if keys else ""), origin)
-
-
-def print_json(document: Any) -> None:
-    click.echo(json.dumps(document, ensure_ascii=False, indent=2))
 
 
 def _origin(settings: Settings) -> str:

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 
 from deploy import tickets, views
 from deploy.client import Api, ApiError
-from deploy.remote import find, print_json, remote
+from deploy.remote import find, remote
+from deploy.screen import Console, print_json, say
 from deploy.tickets import Batch
 from shared.numbers import mask
 
@@ -31,13 +31,13 @@ def submit(file: Path, url: str | None, key: str, as_json: bool) -> None:
     remote_api = find(url, key)
     batch = tickets.read(file)
     if batch.passed_over:
-        click.echo(f"未用到的列：{'、'.join(batch.passed_over)}", err=True)
+        say(f"未用到的列：{'、'.join(batch.passed_over)}", err=True)
     with remote_api.open() as api:
         fresh, made = _send(api, batch, remote_api.settings.batch_limit)
     known = len(made) - fresh
     if known:
         rest = f"{fresh} 个新任务" if fresh else "没有新任务，不会再拨打任何人"
-        click.echo(f"{known} 张工单此前已提交，任务早已存在：{rest}", err=True)
+        say(f"{known} 张工单此前已提交，任务早已存在：{rest}", err=True)
     if as_json:
         print_json(made)
         return

@@ -8,8 +8,6 @@ import signal
 from contextlib import suppress
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from deploy import plan
@@ -17,6 +15,7 @@ from deploy.console import Files, Terminal
 from deploy.embedded import reachable
 from deploy.plan import Plan
 from deploy.preflight import require_startable
+from deploy.screen import Console, Table
 from deploy.state import held
 from deploy.supervisor import House
 from shared.settings import load

@@ -7,9 +7,9 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from rich.console import Console
-from rich.table import Table
 from rich.text import Text
+
+from deploy.screen import Console, Table, say_row
 
 _GOOD, _BAD, _BUSY = ("已完成",), ("失败", "结果未知", "已过期"), ("排队中", "呼叫中", "通话中", "停止中")
 
@@ -26,7 +26,7 @@ def show(console: Console, title: str, headings: Sequence[str], rows: Sequence[S
     """A table, or, piped, one line a row with tabs between. ``status``: the column that is coloured by it."""
     if not console.is_terminal:
         for row in rows:
-            print_row(console, row)
+            say_row(row, console.file)
         return
     table = Table(title=title, title_justify="left")
     for heading in headings:
@@ -36,11 +36,6 @@ def show(console: Console, title: str, headings: Sequence[str], rows: Sequence[S
         cells[status].stylize(status_style(row[status]))
         table.add_row(*cells)
     console.print(table)
-
-
-def print_row(console: Console, cells: Sequence[str]) -> None:
-    """One line for programs: a tab between cells, and none within. (Rich would turn tabs into blanks.)"""
-    print("\t".join(" ".join(cell.split()) for cell in cells), file=console.file)
 
 
 def task_rows(tasks: Sequence[dict[str, Any]], zone: ZoneInfo) -> list[list[str]]:

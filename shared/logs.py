@@ -6,7 +6,6 @@ phone number in full and no secret of the settings leaves in it (design, section
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 import sys
@@ -22,6 +21,7 @@ from celery.signals import setup_logging
 from shared import numbers
 from shared.ids import is_call_uuid
 from shared.settings import Settings
+from shared.visible import UNSEEN, visible, visible_json
 
 HIDDEN = "********"
 SHORTEST_SECRET = 4
@@ -44,10 +44,6 @@ _BARE = re.compile(
     r"|(?<![0-9a-fA-F])(?<![0-9]\.)(?:\+\d{7,15}|0\d{9,16})(?![0-9a-zA-Z])"
 )
 """Mobile numbers, landlines with their area code, anything international; never our 19 digits, never a time in ms."""
-_UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
-"""Control characters, other ends of lines, and what turns the direction of reading: in a terminal they forge what a
-line says. What clients send is in no message of ours, but it is in those of libraries and in errors."""
-
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _PLAIN = re.compile(r"[^\s\"'=]+")
 
@@ -74,11 +70,6 @@ class Mask:
 
 def _masked_field(match: re.Match[str]) -> str:
     return match[0] if is_call_uuid(match[2]) else match[1] + numbers.mask(match[2])
-
-
-def visible(text: str) -> str:
-    """``text`` with what no terminal shows, or what would act on one, written out: ``\\n``, ``\\x1b``, ``\\u202e``."""
-    return _UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 class TextFormatter(logging.Formatter):
@@ -117,7 +108,7 @@ class JsonFormatter(logging.Formatter):
         trace = _trace(self, record, self._mask)
         if trace:
             document["error"] = trace
-        return _json(document)
+        return visible_json(document)
 
 
 def configure(settings: Settings, process: str, stream: TextIO | None = None) -> None:
@@ -169,13 +160,7 @@ def _extras(record: logging.LogRecord, mask: Mask) -> dict[str, Any]:
 
 def _quoted(value: Any) -> str:
     text = str(value)
-    return text if _PLAIN.fullmatch(text) and not _UNSEEN.search(text) else _json(text)
-
-
-def _json(document: Any) -> str:
-    """JSON in which everything reads as it is, but for what no terminal shows."""
-    written = json.dumps(document, ensure_ascii=False, default=str)
-    return _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", written)
+    return text if _PLAIN.fullmatch(text) and not UNSEEN.search(text) else visible_json(text)
 
 
 def _trace(formatter: logging.Formatter, record: logging.LogRecord, mask: Mask) -> str:

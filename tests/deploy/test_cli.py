@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from deploy.remote import find
+from shared.visible import UNSEEN
 from tests.deploy.conftest import Waihu
 
 TICKETS = "工单编号,电话,姓名,类型,内容\nT1,13912345678,张三,活动通知1,周六上午九点\nT2,13912345679,李四,活动通知2,周日下午两点\n"
@@ -39,6 +40,24 @@ def test_piped_output_is_one_plain_line_a_row(waihu: Waihu, tmp_path: Path) -> N
         ["2", "T2", "13912345679", "李四", "活动通知2", "待拨打"],
         ["1", "T1", "13912345678", "张三", "活动通知1", "待拨打"],
     ]
+
+
+@pytest.mark.usefixtures("api")
+def test_what_others_sent_does_not_act_on_the_operators_terminal(waihu: Waihu, tmp_path: Path) -> None:
+    ticket = {name: f"{name}\x1b]0;pwned\x07\x9b2J\u202e" for name in ("ticketNo", "username", "ticketType")}
+    ticket |= {"phone": "13912345678", "ticketContent": "x"}
+    (tmp_path / "tickets.json").write_text(json.dumps([ticket]))
+    for arguments in (("submit", "tickets.json"), ("tasks",), ("pause", "--reason", "a\x1bb")):
+        result = waihu(*arguments)
+        assert result.exit_code == 0, result.stderr
+        assert not [found for found in UNSEEN.findall(result.stdout + result.stderr) if found not in "\n\t"]
+    assert "ticketNo\\x1b]0;pwned\\x07" in waihu("tasks").stdout
+    assert json.loads(waihu("tasks", "--json").stdout)[0]["ticketNo"] == ticket["ticketNo"]
+    again = [ticket | {"username": "other"}]
+    (tmp_path / "tickets.json").write_text(json.dumps(again))
+    refused = waihu("submit", "tickets.json")
+    assert refused.exit_code == 1
+    assert "\x1b" not in refused.stderr
 
 
 @pytest.mark.usefixtures("api")

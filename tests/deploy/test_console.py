@@ -6,9 +6,9 @@ import io
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from deploy.console import Files, Terminal
+from deploy.screen import Console
 
 REDIS = "28348:M 20 Nov 2026 19:45:11.684 # "
 FLOWER = "2026-11-21 03:45:17.529 WARNING flower Inspect method stats failed"

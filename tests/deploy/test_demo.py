@@ -6,12 +6,12 @@ import io
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from deploy import demo, tickets
 from deploy.console import Files
 from deploy.demo import TICKETS
 from deploy.display import Progress
+from deploy.screen import Console
 from deploy.state import StateHeld, held
 from sandbox.people.directory import Directory
 from shared.settings import load

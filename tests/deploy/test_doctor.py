@@ -14,12 +14,12 @@ from pathlib import Path
 import msgspec
 import pytest
 import redis
-from rich.console import Console
 from sqlalchemy import insert
 
 from deploy.check import Check
 from deploy.doctor import doctor, examine
 from deploy.embedded import redis_command, redis_server
+from deploy.screen import Console
 from shared import bus
 from shared.database import open_engine, upgrade, writing
 from shared.schema import caller_rests, pauses
