@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
+from rich import box
 from rich.text import Text
 
 from deploy import demo as demonstration
@@ -49,13 +51,33 @@ EXPECTED = (
 
 
 class _Group(click.Group):
-    """Says what went wrong in one line and exits with 1."""
+    """Says what went wrong on standard error and exits with 1, with 2 if the command was not understood.
+
+    With --json a program also finds it on standard output: ``{"error", "data"}``, unless the command has printed a
+    document of its own, which says more.
+    """
+
+    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
+        context.meta[_AS_JSON] = "--json" in args
+        return super().parse_args(context, args)
 
     def invoke(self, context: click.Context) -> Any:
         try:
             return super().invoke(context)
         except EXPECTED as error:
+            _tell(context, str(error), error.problems if isinstance(error, ApiError) else ())
             raise click.ClickException(visible(str(error), keep=LAYOUT)) from error
+        except click.ClickException as error:
+            _tell(context, error.format_message(), ())
+            raise
+
+
+_AS_JSON = "deploy.cli.as_json"
+
+
+def _tell(context: click.Context, message: str, problems: Sequence[dict[str, Any]]) -> None:
+    if context.meta[_AS_JSON]:
+        print_json({"error": message, "data": list(problems)})
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -143,13 +165,17 @@ def doctor(as_json: bool) -> None:
 def settings(as_json: bool) -> None:
     """Print every setting with its source, in words that .env takes; secrets are masked. Exit 1 if one is wrong."""
     rows = describe()
+    problems = [row.problem for row in rows if row.problem]
+    told = "settings are not right:\n  " + "\n  ".join(problems)
     if as_json:
         print_json([asdict(row) for row in rows])
-    else:
-        _print_settings(_console(), rows)
-    problems = [row.problem for row in rows if row.problem]
+        if problems:
+            say(f"Error: {told}", err=True)
+            raise SystemExit(1)
+        return
+    _print_settings(_console(), rows)
     if problems:
-        raise SettingsError("settings are not right:\n  " + "\n  ".join(problems))
+        raise SettingsError(told)
 
 
 def _print_settings(console: Console, rows: list[Row]) -> None:
@@ -157,9 +183,12 @@ def _print_settings(console: Console, rows: list[Row]) -> None:
         for row in rows:
             say(f"{row.name}={row.value}\t{row.source}" + (f"\t{row.problem}" if row.problem else ""))
         return
-    table = Table(title="Settings", title_justify="left")
-    for heading in ("name", "value", "from", "what it is for"):
-        table.add_column(heading, overflow="fold")
+    table = Table(title="Settings", title_justify="left", box=box.SIMPLE_HEAD, show_edge=False)
+    # A name that is broken in two cannot be copied, nor found again; at 80 columns values and words make room for it.
+    table.add_column("name", no_wrap=True, min_width=max(len(row.name) for row in rows))
+    table.add_column("value", overflow="fold")
+    table.add_column("from", no_wrap=True)
+    table.add_column("what it is for", overflow="fold")
     for row in rows:
         about = Text(row.problem or row.about, style="red" if row.problem else "")
         style = "" if row.source == "default" else "cyan"

@@ -136,7 +136,7 @@ class Api:
         if response.status_code == 401:
             raise ApiError(f"{message}{_KEY_ADVICE}", 401)
         if response.status_code != 200 or code not in (0, 200):
-            raise ApiError(f"{message} (code {code})", response.status_code)
+            raise ApiError(f"{message} (code {code})", response.status_code, envelope.get("data") or ())
         answer: dict[str, Any] = envelope
         return answer
 

@@ -12,7 +12,7 @@ from deploy.remote import find, remote
 from deploy.screen import Console, print_json, say
 from shared.lifecycle import TaskState
 
-UNKNOWN, UNSEEN = "没有这个任务", "已要求停止；密钥没有 read 权限，看不到结果"
+UNKNOWN, UNSEEN, ASKED = "没有这个任务", "已要求停止；密钥没有 read 权限，看不到结果", "已要求停止"
 MOST_SHOWN = 100
 """Tasks whose state is asked for after a stop, one request each; of more only the number is told."""
 PAUSE_HEADINGS = ("类型", "原因", "自")
@@ -30,10 +30,11 @@ def stop(batch_ids: tuple[int, ...], url: str | None, key: str, as_json: bool) -
     wanted = list(dict.fromkeys(batch_ids))
     with find(url, key).open() as api:
         api.stop_tasks(wanted)
-        if len(wanted) > MOST_SHOWN:
+        many = len(wanted) > MOST_SHOWN
+        if many and not as_json:
             say(f"{len(wanted)} 个任务已要求停止")
             return
-        found = {batch_id: _state(api, batch_id) for batch_id in wanted}
+        found = {batch_id: ("", ASKED) if many else _state(api, batch_id) for batch_id in wanted}
     if as_json:
         print_json(
             {

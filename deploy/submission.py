@@ -54,10 +54,16 @@ def _send(api: Api, batch: Batch, limit: int) -> tuple[int, list[dict[str, Any]]
         except ApiError as error:
             already = f"（前 {start} 张工单已经提交）" if start else ""
             said = _told(batch, start, error) if error.problems else str(error)
-            raise ApiError(f"{said}{already}", error.status, error.problems) from error
+            raise ApiError(f"{said}{already}", error.status, [_placed(start, one) for one in error.problems]) from error
         fresh += created
         made += tasks
     return fresh, made
+
+
+def _placed(start: int, problem: dict[str, Any]) -> dict[str, Any]:
+    """The problem by its ticket's place in the file, not in the request, which began at ``start``."""
+    index = problem.get("index")
+    return problem if index is None else {**problem, "index": start + index}
 
 
 def _told(batch: Batch, start: int, error: ApiError) -> str:

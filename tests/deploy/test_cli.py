@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
 import pytest
 
+from deploy.cli import _print_settings
 from deploy.remote import find
+from deploy.screen import Console
+from shared.setting_rows import describe
 from shared.visible import UNSEEN
 from tests.deploy.conftest import Waihu
 
@@ -68,6 +72,60 @@ def test_a_refused_file_creates_nothing_and_says_why(waihu: Waihu, tmp_path: Pat
     assert "tickets.csv 第 3 行 phone（****o）：不是有效的号码" in result.stderr
     assert "hello" not in result.stderr
     assert json.loads(waihu("tasks", "--json").stdout) == []
+
+
+@pytest.mark.usefixtures("api")
+def test_a_failing_command_tells_a_program_what_is_wrong_in_one_document(
+    waihu: Waihu, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WAIHU_BATCH_LIMIT", "1")
+    (tmp_path / "tickets.csv").write_text(TICKETS.replace("13912345679", "hello"), encoding="utf-8")
+    result = waihu("submit", "tickets.csv", "--json")
+    told = json.loads(result.stdout)
+    assert result.exit_code == 1
+    assert [(problem["index"], problem["field"]) for problem in told["data"]] == [(1, "phone")]
+    assert "不是有效的号码" in told["data"][0]["message"]
+    assert "第 3 行" in told["error"]
+    assert "第 3 行" in result.stderr
+    assert waihu("submit", "tickets.csv").stdout == ""
+
+
+@pytest.mark.usefixtures("api")
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("tasks", "--key", "another", "--json"), 1, "--key"),
+        (("records", "--json", "--uuid", "u" * 300), 1, "uuid"),
+        (("records", "--json", "--type", "09"), 2, "09"),
+        (("tasks", "--jsn", "--json"), 2, "--jsn"),
+        (("stop", "--json"), 2, "BATCH_ID"),
+        (("submit", "none.csv", "--json"), 2, "none.csv"),
+        (("redial", "77", "--reason", "x", "--json"), 1, "77"),
+        (("do-not-call", "add", "abc", "--json"), 1, "号码"),
+    ],
+)
+def test_every_failure_with_json_is_one_document(
+    waihu: Waihu, arguments: tuple[str, ...], code: int, said: str
+) -> None:
+    result = waihu(*arguments)
+    told = json.loads(result.stdout)
+    assert (result.exit_code, set(told)) == (code, {"error", "data"})
+    assert said in told["error"]
+
+
+def test_a_command_that_prints_its_own_document_prints_no_second(waihu: Waihu, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WAIHU_KEEP_EVENTS", "soon")
+    result = waihu("settings", "--json")
+    assert (result.exit_code, isinstance(json.loads(result.stdout), list)) == (1, True)
+    assert "expected a duration" in result.stderr
+    told = json.loads(waihu("doctor", "--json").stdout)
+    assert "expected a duration" in told["error"]
+
+
+@pytest.mark.usefixtures("api")
+def test_many_stops_are_json_too(waihu: Waihu) -> None:
+    told = json.loads(waihu("stop", *map(str, range(1, 200)), "--json").stdout)
+    assert told["results"]["199"] == "已要求停止"
 
 
 @pytest.mark.usefixtures("api")
@@ -133,6 +191,16 @@ def test_settings_are_printed_without_secrets(waihu: Waihu, monkeypatch: pytest.
         assert "WAIHU_MAX_CALLS" in printed
     rows = {row["name"]: row for row in json.loads(waihu("settings", "--json").stdout)}
     assert (rows["WAIHU_MAX_CALLS"]["value"], rows["WAIHU_MAX_CALLS"]["source"]) == ("7", "environment")
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_names_of_settings_are_never_broken_in_two(tmp_path: Path, width: int) -> None:
+    file = io.StringIO()
+    rows = describe({}, tmp_path)
+    _print_settings(Console(file=file, force_terminal=True, color_system=None, width=width), rows)
+    words = {word for line in file.getvalue().splitlines() for word in line.split()}
+    assert words >= {row.name for row in rows}
+    assert all(len(line) <= width for line in file.getvalue().splitlines())
 
 
 def test_a_broken_setting_is_printed_with_what_is_wrong(waihu: Waihu, monkeypatch: pytest.MonkeyPatch) -> None:
