@@ -19,6 +19,8 @@ LONGEST_PAUSE = 30.0
 """Between restarts: doubled each time, so that a process that cannot start does not eat a core."""
 LIVED = 30.0
 """Seconds after which a process counts as having lived, and the next pause is the first again."""
+PATIENCE = 5.0
+"""Seconds after which whoever waits for a process to end is told for which."""
 LAST_LINES = 20
 """Kept to be shown when a process does not come up."""
 LONGEST_LINE = 8192
@@ -86,7 +88,11 @@ class Child:
         if self._keeper is None:
             return
         self._signal(signal.SIGTERM)
-        done, _ = await asyncio.wait([self._keeper], timeout=grace)
+        done, _ = await asyncio.wait([self._keeper], timeout=min(grace, PATIENCE))
+        if not done and grace > PATIENCE:
+            if not last:  # else it is known that it has reason to wait
+                self._output.note(f"{self.name} is still busy; waiting up to {grace:g} s for it")
+            done, _ = await asyncio.wait([self._keeper], timeout=grace - PATIENCE)
         if not done and last:
             self._signal(signal.SIGTERM)
             done, _ = await asyncio.wait([self._keeper], timeout=last)

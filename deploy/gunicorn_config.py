@@ -11,10 +11,12 @@ from typing import Any
 from gunicorn.glogging import Logger  # type: ignore[import-untyped]
 
 from shared import logs
+from shared.leaving import leave_quickly
 from shared.settings import load, require_safe_listen
 
 _settings = load()
 require_safe_listen(_settings, _settings.api_listen)
+leave_quickly()  # the master, and its workers, which are copies of it
 
 
 class RootLogger(Logger):  # type: ignore[misc]

@@ -18,9 +18,12 @@ READY_WITHIN = 90.0
 ASK_AGAIN = 0.25
 GIVE_UP_DEATHS = 3
 """A process that died so often before it was ready will not come up by itself."""
-GRACE = 8.0
-"""Seconds between SIGTERM and SIGKILL."""
-PARTING = 5.0
+GRACE = 30.0
+"""Seconds between SIGTERM and SIGKILL, which is for what hangs: an idle process ends within one, a busy machine's in
+ten, a request or a task that is under way takes what it takes."""
+TALK = 8.0
+"""Seconds that the sandbox's people have to finish what they say; they may be hung up on."""
+PARTING = 15.0
 """Seconds that media has to hang up on whoever is left, and to write the end of those calls, after a second SIGTERM."""
 FIRST = ("redis",)
 """What all others need at once."""
@@ -98,7 +101,9 @@ class House:
             return 0.0
         settings = self.plan.settings
         waits = "phone" not in settings.standins or settings.sources["drain_timeout"] in SET
-        return settings.drain_timeout + GRACE if name == "media" and waits else GRACE
+        if name == "media":
+            return settings.drain_timeout + TALK if waits else TALK
+        return GRACE
 
     async def _tell_of_live_calls(self) -> None:
         """Whoever pressed Ctrl-C knows what is waited for, and for how long."""

@@ -18,6 +18,7 @@ from deploy.preflight import require_startable
 from deploy.screen import Console, Table
 from deploy.state import held
 from deploy.supervisor import House
+from shared.leaving import leave_quickly
 from shared.settings import load
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -25,6 +26,7 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 def up(console: Console, scenario: Path | None, without: frozenset[str]) -> None:
     """Runs until a signal says stop. Raises what require_startable, plan.draw, state.held and House raise before it runs."""
+    leave_quickly()
     directory = Path.cwd()
     settings = load(os.environ, directory)
     with held(settings.state_dir):

@@ -13,6 +13,7 @@ from celery import Celery, signals
 from celery.worker.control import inspect_command
 
 from shared import doorbell, logs
+from shared.leaving import leave_quickly
 from shared.recordings import filesystem_id
 from shared.settings import Settings, load
 from workers.dial import dial_waiting
@@ -101,3 +102,4 @@ logs.configure_celery(settings, next((name for name in ("beat", "flower") if nam
 for _name in _CHATTY:
     logging.getLogger(_name).setLevel(logging.WARNING)
 app = create_app(settings)
+leave_quickly()  # worker, beat and Flower alike

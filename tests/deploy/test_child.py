@@ -180,6 +180,22 @@ def test_one_that_ends_well_on_sigterm_is_not_killed(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
+def test_whoever_waits_long_is_told_for_whom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(child, "PATIENCE", 0.1)
+    code = "import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: (time.sleep(0.5), sys.exit())); print('up'); time.sleep(600)"
+
+    async def scenario() -> None:
+        output = Remembered()
+        it = make(python(code), output, tmp_path)
+        it.start()
+        await output.heard("up")
+        await it.stop(60)
+        assert "waihu: it is still busy; waiting up to 60 s for it" in output.lines
+        assert not output.count("killed")
+
+    asyncio.run(scenario())
+
+
 def test_stopping_during_the_pause_before_a_restart_does_not_wait_for_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -134,13 +134,19 @@ def test_real_customers_are_given_the_time_to_finish(tmp_path: Path) -> None:
     graces = [
         House(Plan(settings, {}, tmp_path, (), (), ""), Remembered())._grace("media") for settings in (real, simulated)
     ]
-    assert graces == [300 + supervisor.GRACE, supervisor.GRACE]
+    assert graces == [300 + supervisor.TALK, supervisor.TALK]
+
+
+def test_a_busy_machine_is_given_the_time_to_end_what_is_under_way(tmp_path: Path) -> None:
+    house = House(Plan(load({}, tmp_path), {}, tmp_path, (), (), ""), Remembered())
+    longest = 30.0  # gunicorn's own wait for a request that is being answered
+    assert all(house._grace(name) >= longest for name in ("web", "worker", "beat", "flower", "redis", "sandbox"))
 
 
 def test_the_time_that_is_set_is_given_to_the_sandbox_too(tmp_path: Path) -> None:
     settings = load({"WAIHU_DRAIN_TIMEOUT": "20s"}, tmp_path)
     house = House(Plan(settings, {}, tmp_path, (), (), ""), Remembered())
-    assert house._grace("media") == 20 + supervisor.GRACE
+    assert house._grace("media") == 20 + supervisor.TALK
 
 
 @pytest.mark.parametrize(
@@ -175,7 +181,7 @@ while True: time.sleep(600)
 def test_media_is_told_again_before_it_is_killed_so_that_it_hangs_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(supervisor, "GRACE", 0.5)
+    monkeypatch.setattr(supervisor, "TALK", 0.5)
 
     async def scenario() -> list[str]:
         output = Remembered()
