@@ -79,7 +79,7 @@ REMOVE = {
 }
 IMPORT = {
     "summary": "导入 CSV",
-    "description": "第一列为号码；有表头时按 reason 列取原因。一行有误则整份不导入，并指出行号。",
+    "description": "UTF-8、GBK 或带 BOM 的 UTF-16。第一列为号码；有表头（号码、电话、手机号、number 等）时按“原因”或 reason 列取原因。一行有误则整份不导入，并指出行号。",
     "operationId": "importDoNotCall",
     "requestBody": {"required": True, "content": {"text/csv": {"schema": {"type": "string"}, "example": _CSV_EXAMPLE}}},
     "responses": {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -11,7 +12,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import ColumnElement, Connection, Engine, delete, func, or_, select
 
 from api.envelope import FieldProblem, ParameterError, refuse
-from shared import lines, numbers
+from shared import lines, numbers, tables
 from shared.database import reading
 from shared.errors import NumberError
 from shared.moments import iso
@@ -30,6 +31,8 @@ EXPORTED_AT_ONCE = 5_000
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """A spreadsheet takes what begins so for a formula."""
 
+_LINE = re.compile(r"[^\r\n]*(?:\r\n?|\n)|[^\r\n]+")
+"""With its end, whichever that is."""
 _columns = do_not_call.c
 
 
@@ -69,17 +72,25 @@ def remove(connection: Connection, number: str) -> bool:
 def read_csv(body: bytes) -> dict[str, list[str]]:
     """Normalised numbers by their reason. First column: the number; a heading, if there is one, names the others.
 
+    Encodings and headings are those of ``waihu submit`` (``shared.tables``).
+
     Raises ParameterError that names every line that is wrong, up to MOST_PROBLEMS.
     """
+    try:
+        text = tables.decode(body)
+    except UnicodeDecodeError as error:
+        raise refuse("文件应为 UTF-8、GBK 或带 BOM 的 UTF-16 编码的 CSV") from error
     found: dict[str, list[str]] = {}
     problems: list[FieldProblem] = []
     reason_at = None
-    for line, row in enumerate(_rows(body), 1):
+    for line, row in enumerate(_rows(text), 1):
         if not row or not row[0].strip():
             continue
-        if line == 1 and row[0].strip().lower() in ("number", "号码", "phone"):
-            headings = [heading.strip().lower() for heading in row]
-            reason_at = headings.index("reason") if "reason" in headings else None
+        if line == 1 and tables.plain_heading(row[0]) in tables.NUMBER_HEADINGS:
+            headings = map(tables.plain_heading, row)
+            reason_at = next(
+                (place for place, heading in enumerate(headings) if heading in tables.REASON_HEADINGS), None
+            )
             continue
         reason = row[reason_at].strip() if reason_at is not None and reason_at < len(row) else ""
         try:
@@ -94,24 +105,30 @@ def read_csv(body: bytes) -> dict[str, list[str]]:
     return found
 
 
-def _rows(body: bytes) -> Iterator[list[str]]:
+def _rows(text: str) -> Iterator[list[str]]:
     """One row at a time: as lists, 32 MiB of line ends or commas would take gigabytes. Raises ParameterError."""
     try:
-        yield from csv.reader(_lines(body), strict=True)
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise refuse(f"应为 UTF-8 编码的 CSV：{type(error).__name__}") from error
+        yield from csv.reader(_lines(text), delimiter=_delimiter(text), strict=True)
+    except csv.Error as error:
+        raise refuse(f"文件不是合法的 CSV：{error}") from error
 
 
-def _lines(body: bytes) -> Iterator[str]:
-    text = io.TextIOWrapper(io.BytesIO(body), "utf-8-sig", newline="")
-    count = 0
-    while line := text.readline(LONGEST_LINE + 1):
-        count += 1
+def _lines(text: str) -> Iterator[str]:
+    ends = (found.span() for found in _LINE.finditer(text))
+    for count, (start, end) in enumerate(ends, 1):
         if count > MOST_IMPORTED:
             raise refuse(f"一次最多 {MOST_IMPORTED} 行，请分成几个文件")
-        if len(line) > LONGEST_LINE:
+        if end - start > LONGEST_LINE:
             raise refuse(f"一行最多 {LONGEST_LINE} 个字符")
-        yield line
+        yield text[start:end]
+
+
+def _delimiter(text: str) -> str:
+    """A comma, unless a line of headings shows another; a list without one may have anything in its reasons."""
+    beginning = text[:LONGEST_LINE]
+    found = tables.delimiter(beginning)
+    heading = beginning.lstrip().partition(found)[0].strip('"')
+    return found if tables.plain_heading(heading) in tables.NUMBER_HEADINGS else ","
 
 
 def import_numbers(connection: Connection, found: dict[str, list[str]], now: int) -> list[int]:

@@ -54,7 +54,7 @@ def say(text: str, *, err: bool = False) -> None:
     click.echo(visible(text, keep=LAYOUT), err=err)
 
 
-def say_row(cells: list[str], file: IO[str]) -> None:
+def say_row(cells: Sequence[str], file: IO[str]) -> None:
     """One line for programs: a tab between cells, and none within. (Rich would turn tabs into blanks.)"""
     click.echo("\t".join(visible(" ".join(cell.split())) for cell in cells), file=file)
 

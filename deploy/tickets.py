@@ -5,7 +5,6 @@ Only the shape is dealt with here; whether a ticket can be called is for the API
 
 from __future__ import annotations
 
-import codecs
 import csv
 import io
 import json
@@ -15,21 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from shared import tables
+
 FIELDS: dict[str, tuple[str, ...]] = {
     "ticketNo": ("工单编号", "工单号", "工单", "编号", "单号", "ticketno", "ticketid", "ticket", "id"),
-    "phone": (
-        "电话",
-        "电话号码",
-        "号码",
-        "手机",
-        "手机号",
-        "手机号码",
-        "联系电话",
-        "phone",
-        "mobile",
-        "tel",
-        "telephone",
-    ),
+    "phone": tables.NUMBER_HEADINGS,
     "username": ("姓名", "用户姓名", "客户姓名", "用户", "客户", "称呼", "username", "name", "customer"),
     "ticketType": ("类型", "工单类型", "业务类型", "tickettype", "type"),
     "ticketContent": ("内容", "工单内容", "正文", "说明", "ticketcontent", "content", "text"),
@@ -72,18 +61,11 @@ def read(path: Path) -> Batch:
 
 
 def read_text(path: Path) -> str:
-    """A file's text, or that of standard input. Raises TicketFileError, OSError.
-
-    Excel writes UTF-8 with a mark, UTF-16 with a mark, or, in China, GBK without one.
-    """
-    body = _bytes(path)
-    encodings = ["utf-16"] if body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else ["utf-8-sig", "gb18030"]
-    for encoding in encodings:
-        try:
-            return body.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-    raise TicketFileError(f"{_name(path)}: expected text in UTF-8 or GBK")
+    """A file's text, or that of standard input. Raises TicketFileError, OSError."""
+    try:
+        return tables.decode(_bytes(path))
+    except UnicodeDecodeError as error:
+        raise TicketFileError(f"{_name(path)}: expected text in UTF-8, GBK, or UTF-16 with its mark") from error
 
 
 def _name(path: Path) -> str:
@@ -120,7 +102,7 @@ def _from_json(name: str, text: str) -> Batch:
 
 
 def _from_csv(name: str, text: str) -> Batch:
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text), strict=True)
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=tables.delimiter(text), strict=True)
     tickets, places, first = [], [], 1
     try:
         header = next((row for row in rows if any(cell.strip() for cell in row)), [])
@@ -154,17 +136,11 @@ def _ticket(cells: dict[str, str]) -> dict[str, Any]:
     return ticket
 
 
-def _delimiter(text: str) -> str:
-    """Whichever of comma, semicolon and tab the header has most of."""
-    header = next((line for line in text.splitlines() if line.strip()), "").replace("，", ",")
-    return max(",;\t", key=header.count)
-
-
 def _columns(name: str, header: list[str]) -> dict[int, str]:
     """Column -> field. Every field must have one, once; a schedule's may."""
     columns: dict[int, str] = {}
     for place, heading in enumerate(header):
-        field = _COLUMN_OF.get("".join(heading.lower().split()).replace("_", "").replace("-", ""))
+        field = _COLUMN_OF.get(tables.plain_heading(heading))
         if field is None:
             continue
         if field in columns.values():

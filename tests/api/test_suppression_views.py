@@ -105,6 +105,42 @@ def test_lines_of_a_file_that_are_wrong_are_named_up_to_a_hundred() -> None:
     assert [problem.field for problem in refused.value.problems] == [f"第 {line} 行" for line in range(2, 102)]
 
 
+SHEET = "手机号,原因\r\n13800138000,客户来电要求\r\n13800138001,\r\n"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        SHEET.encode("utf-8"),
+        SHEET.encode("utf-8-sig"),
+        SHEET.encode("gbk"),
+        SHEET.encode("utf-16"),
+        SHEET.replace(",", "\t").encode("utf-16"),
+        SHEET.replace(",", ";").encode("gbk"),
+        SHEET.replace("手机号", '"电话 号码"').encode(),
+    ],
+    ids=["UTF-8", "with a mark", "GBK", "UTF-16", "Excel's Unicode text", "semicolons", "quoted"],
+)
+def test_a_file_is_taken_as_spreadsheets_write_it(client: FlaskClient, data: bytes) -> None:
+    answer = client.post(f"{PATH}/import", data=data, content_type="text/csv")
+    assert answer.json == {"numbers": 2, "added": 2}
+    reasons = {row["number"]: row["reason"] for row in client.get(PATH).json["rows"]}
+    assert reasons == {"13800138000": "客户来电要求", "13800138001": ""}
+
+
+def test_a_list_without_headings_has_commas(client: FlaskClient) -> None:
+    answer = client.post(f"{PATH}/import", data="13800138000,a;b;c\r\n", content_type="text/csv")
+    assert answer.json == {"numbers": 1, "added": 1}
+
+
+def test_an_encoding_that_is_none_of_them_is_told_in_words(client: FlaskClient) -> None:
+    for data in (b"\xff\xfe1", b"13800138000\xff\xff\xff"):
+        answer = client.post(f"{PATH}/import", data=data, content_type="text/csv")
+        assert answer.status_code == 400
+        assert "GBK" in answer.json["detail"]
+        assert "Error" not in answer.json["detail"]
+
+
 def test_a_file_must_say_that_it_is_csv(client: FlaskClient) -> None:
     assert client.post(f"{PATH}/import", data=b"13800138000", content_type="application/json").status_code == 400
 

@@ -112,7 +112,7 @@ def test_json_is_an_array_or_one_object(tmp_path: Path, document: object, name: 
         ("[1]", "x.json", "number 1 is int"),
         ("[]", "x.json", "no ticket"),
         ("{", "x.json", "line 1: not JSON"),
-        (b"\xff\xff\xff\xff", "x.csv", "UTF-8 or GBK"),
+        (b"\xff\xff\xff\xff", "x.csv", "UTF-8, GBK"),
     ],
 )
 def test_what_cannot_be_read_is_said_with_its_place(tmp_path: Path, content: str | bytes, name: str, said: str) -> None:
