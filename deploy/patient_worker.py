@@ -7,6 +7,7 @@ worker's poller, which can hold a thousand, until it has arrived; only long uplo
 
 from __future__ import annotations
 
+import json
 import re
 import selectors
 import socket
@@ -16,6 +17,8 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
+from gunicorn.http.errors import LimitRequestHeaders, LimitRequestLine  # type: ignore[import-untyped]
+from gunicorn.util import write_nonblock  # type: ignore[import-untyped]
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker  # type: ignore[import-untyped]
 
 LONGEST_LOOK = 64 << 10
@@ -78,6 +81,22 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         else:
             super().finish_request(conn, fs)
         self._start_uploads()
+
+    def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: BaseException) -> None:
+        """Beyond gunicorn's: what is too long is refused in the envelope that all other answers of the API have."""
+        if not isinstance(exc, LimitRequestLine | LimitRequestHeaders):
+            super().handle_error(req, client, addr, exc)
+            return
+        if isinstance(exc, LimitRequestLine):
+            status, reason = "414 URI Too Long", f"地址过长：请求行最多 {self.cfg.limit_request_line} 字节"
+        else:
+            fields, size = self.cfg.limit_request_fields, self.cfg.limit_request_field_size
+            status, reason = "431 Request Header Fields Too Large", f"请求头过大：最多 {fields} 个，每个 {size} 字节"
+        self.log.warning("a request is refused unread: %s", status)
+        body = json.dumps({"code": int(status[:3]), "msg": reason, "data": None}, ensure_ascii=False).encode()
+        head = f"HTTP/1.1 {status}\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        with suppress(OSError):
+            write_nonblock(client, head.encode() + body)
 
     def murder_pending(self) -> None:
         """Once a second: ends what takes too long to arrive."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -84,6 +85,21 @@ def test_a_connection_serves_one_request_after_another(port: int) -> None:
             answer = b""
             while not answer.endswith(b"\r\n\r\n2"):
                 answer += client.recv(4096)
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "status"),
+    [
+        (b"GET /" + b"x" * 5000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 414),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nX-Long: " + b"x" * 9000 + b"\r\n\r\n", 431),
+        (b"GET / HTTP/1.1\r\nHost: x\r\n" + b"".join(b"X-%d: x\r\n" % n for n in range(200)) + b"\r\n", 431),
+    ],
+)
+def test_what_is_too_long_is_refused_in_the_envelope(port: int, request_bytes: bytes, status: int) -> None:
+    head, _, body = talk(port, request_bytes).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 %d " % status)
+    assert b"Content-Type: application/json" in head
+    assert json.loads(body)["code"] == status
 
 
 def test_clients_that_never_finish_hold_up_nobody(port: int) -> None:
