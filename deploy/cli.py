@@ -150,7 +150,7 @@ def records(
     if as_json:
         print_json(found)
         return
-    views.show(_console(), "通话记录", views.RECORD_HEADINGS, views.record_rows(found), 0)
+    views.show_records(_console(), found)
 
 
 @main.command()

@@ -17,8 +17,6 @@ from deploy.console import Files
 from deploy.expectations import Outcome
 from deploy.screen import Console, Table
 
-_ROLES = {"客户：": "cyan", "外呼：": "green"}
-
 
 @dataclass(frozen=True)
 class Result:
@@ -107,7 +105,7 @@ def _print_call(console: Console, result: Result) -> None:
     console.print()
     console.print(heading, soft_wrap=True)
     for line in views.dialogue_lines(record.get("dialogue", [])):
-        console.print(Text.assemble("  ", (line[:3], _ROLES.get(line[:3], "")), line[3:]), soft_wrap=True)
+        console.print(Text.assemble("  ", (line[:3], views.ROLES[line[:3]]), line[3:]), soft_wrap=True)
     if result.recording:
         console.print(Text(f"  {result.recording}", style="dim"), soft_wrap=True)
     for problem in result.problems:
