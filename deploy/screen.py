@@ -8,6 +8,7 @@ that no other module of the command prints.
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import IO, Any
 
 import click
