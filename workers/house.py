@@ -94,6 +94,8 @@ class House:
         self.breaker = Breaker(self.redis, self.gate_config.breaker, self.policies.default.startcall_timeout_ms, clock)
         self.holds_check_at: int | None = 0
         """When it is to be seen whether other settings put off tasks (``workers.holds``); None: never again."""
+        self.holds_looked_at = 0
+        """The last task of which that was seen; the next sweep goes on behind it."""
         self.lines_compared = False
         """Whether the stored lines were seen to be of this process's country (``workers.relining``)."""
         self.ids = CallIds(settings.timezone)

@@ -74,7 +74,6 @@ def sweep(house: House) -> None:
         tell_time,
         renew_room,
         compute_lines,
-        release_if_settings_changed,
         lost_events,
         deadlines,
         lost_stops,
@@ -87,6 +86,7 @@ def sweep(house: House) -> None:
         tally,
         retain,
         rest_slumped_callers,
+        release_if_settings_changed,
         due_work,
         due_webhooks,
     )

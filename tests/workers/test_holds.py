@@ -8,16 +8,17 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 import pytest
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import Connection, delete, func, insert, select
 
 from shared.database import reading, writing
 from shared.numbers import CHINA, line
 from shared.schema import do_not_call, pauses, tasks
 from shared.window import parse_hours
 from tests.workers.twins import START_MS, Office
+from workers import holds
 from workers.dispatch import dispatch
 from workers.gates import Window
-from workers.holds import AT_ONCE, PAUSE_MS, ROLLOUT_MS, hold_zone
+from workers.holds import AT_ONCE, PAUSE_MS, PIECES, ROLLOUT_MS, SETTINGS_KEY, hold_zone, release_resumed
 from workers.room import LEASES_KEY
 from workers.sweep import sweep
 
@@ -161,6 +162,108 @@ def test_a_wiped_redis_costs_one_more_look_in_a_process_that_begins(open_office:
     dispatch(again.house)
     assert (again.task(held).held_by, again.task(held).due_at) == ("window", at("2025-12-31T20:00"))
     assert again.calls() == []
+
+
+def beside(office: Office, monkeypatch: pytest.MonkeyPatch, work: Callable[[], object], *, most: int) -> None:
+    """Has ``work`` done by others after each transaction of ``office``, which may have no more than ``most`` of them."""
+    commit, left = office.house.commit, [most]
+
+    def then_others(own: Callable[[Connection], object]) -> object:
+        left[0] -= 1
+        assert left[0] >= 0, "it goes on and on"
+        done = commit(own)
+        work()
+        return done
+
+    monkeypatch.setattr(office.house, "commit", then_others)
+
+
+@pytest.mark.parametrize("known", [b"the settings before", None])
+def test_tasks_whose_window_is_still_shut_are_not_made_due_and_put_off_in_turn(
+    open_office: Callable[..., Office], monkeypatch: pytest.MonkeyPatch, known: bytes | None
+) -> None:
+    monkeypatch.setattr(holds, "AT_ONCE", 10)
+    office, other = open_office(call_window="20:00-21:00"), open_office(call_window="20:00-21:00")
+    office.media()
+    tickets(office, 100, due_at=at("2025-12-31T22:00"), held_by="window")
+    if known:
+        office.house.redis.set(SETTINGS_KEY, known)
+    seen: list[dict[tuple[int | None, str | None], int]] = []
+
+    def dispatch_beside() -> None:
+        seen.append(due(office))
+        dispatch(other.house)
+
+    beside(office, monkeypatch, dispatch_beside, most=100)
+    sweep(office.house)
+    assert due(office) == {(at("2025-12-31T20:00"), "window"): 100}
+    assert all(held_by == "window" for tasks_due in seen for _, held_by in tasks_due)
+    written = len(seen)
+    office.house.holds_check_at = 0
+    office.house.redis.delete(SETTINGS_KEY)
+    sweep(office.house)
+    assert due(office) == {(at("2025-12-31T20:00"), "window"): 100}
+    assert len(seen) - written < 10, "times that are right are not written again"
+
+
+def test_each_task_that_was_put_off_is_looked_at_once_by_as_many_sweeps_as_it_takes(
+    open_office: Callable[..., Office], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(holds, "LOOKED_AT", 4)
+    office = open_office(call_window="09:00-21:00")
+    office.house.redis.set(SETTINGS_KEY, b"the settings before")
+    tickets(office, 10, due_at=at("2026-01-01T09:00"), held_by="window")
+    put_off_again = {}
+    for released in (4, 8, 10):
+        sweep(office.house)
+        assert due(office).get((START_MS, None), 0) == released - len(put_off_again)
+        first = min(call for call in range(1, 11) if call not in put_off_again)
+        office.set_task(first, due_at=at("2026-01-01T09:00"), held_by="window")  # by a process with other settings
+        put_off_again[first] = True
+    assert office.house.redis.get(SETTINGS_KEY) == holds.fingerprint(office.settings)
+    assert due(office)[at("2026-01-01T09:00"), "window"] == 3
+    office.advance(ROLLOUT_MS / 1000)
+    office.media()
+    sweep(office.house)
+    assert (at("2026-01-01T09:00"), "window") not in due(office)
+
+
+def test_a_number_that_was_called_often_enough_is_asked_of_the_cap_of_now(open_office: Callable[..., Office]) -> None:
+    office = open_office(frequency_cap="1/1d")
+    office.media()
+    sweep(office.house)
+    first = office.ticket("13800000001")
+    dispatch(office.house)
+    again = office.ticket("13800000001")
+    call = office.calls(first)[0]
+    office.set_call(call.uuid, state="ended", dialing_at=START_MS, ended_at=START_MS, deadline_at=None, closed_at=1)
+    office.set_task(first, state="not_connected", due_at=None)
+    dispatch(office.house)
+    assert (office.task(again).held_by, office.task(again).due_at) == ("frequency", START_MS + 86_400_000)
+    shorter = open_office(frequency_cap="1/2h")
+    sweep(shorter.house)
+    assert (office.task(again).held_by, office.task(again).due_at) == ("frequency", START_MS + 7_200_000)
+    without = open_office()
+    sweep(without.house)
+    assert (office.task(again).held_by, office.task(again).due_at) == (None, START_MS)
+
+
+def test_one_claim_puts_off_so_many_tasks_and_no_more(
+    open_office: Callable[..., Office], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(holds, "AT_ONCE", 10)
+    office = open_office(call_window="20:00-21:00")
+    tickets(office, 10 * PIECES + 1)
+    assert hold_zone(office.house, None, START_MS + 9, START_MS) == 10 * PIECES
+    assert hold_zone(office.house, None, START_MS + 9, START_MS) == 1
+
+
+def test_a_pause_that_begins_again_is_not_worked_against(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(holds, "AT_ONCE", 10)
+    tickets(office, 100, due_at=START_MS + PAUSE_MS, held_by="paused")
+    beside(office, monkeypatch, lambda: pause(office, "回访"), most=PIECES)
+    release_resumed(office.house)
+    assert due(office) == {(START_MS, None): 10, (START_MS + PAUSE_MS, "paused"): 90}
 
 
 def pause(office: Office, *ticket_types: str) -> None:
