@@ -60,6 +60,7 @@ def first_look(held: Held) -> Candidate:
         expires_at=held.expires_at,
         stop_requested_at=held.task.stop_requested_at if held.task else None,
         zone=held.zone,
+        answered=bool(held.task and held.task.connected),
     )
 
 
@@ -76,6 +77,7 @@ def last_look(connection: Connection, held: Held, cap: Cap, now: int) -> Candida
         expires_at=held.expires_at,
         stop_requested_at=held.task.stop_requested_at if held.task else None,
         zone=held.zone,
+        answered=bool(held.task and held.task.connected),
         suppressed=bool(row.suppressed),
         paused=bool(row.paused),
         attempts=tuple(attempts(connection, [row.line], cap, now, but=uuid).get(row.line, ())),

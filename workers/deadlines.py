@@ -9,21 +9,17 @@ from __future__ import annotations
 import logging
 from functools import partial
 
-import redis
 from sqlalchemy import Connection, select
 
-from shared import bus
-from shared.lifecycle import Answered, Call, CallState, DeadlinePassed
+from shared.lifecycle import Call, DeadlinePassed
 from shared.schema import calls
 from workers import store
 from workers.effects import carry_out
 from workers.events import try_event
+from workers.hearing import events_of, hear_media
 from workers.house import House
-from workers.inbox import events_of
-from workers.record import audio_flows, began, finish_call, media_ended, parts_of
 from workers.rounds import each
 from workers.store import Change
-from workers.transitions import tell
 
 MOST = 200
 """Calls of one round, so that it ends before the next; the others wait five seconds."""
@@ -53,20 +49,10 @@ def pass_deadline(house: House, uuid: str) -> None:
     failed = frozenset(event_id for event_id in waiting if not try_event(house, event_id))
     if waiting:
         call, _ = _look_at(house, uuid)
-    flows = call is not None and call.live and _hear_media(house, call)
+    flows = call is not None and call.live and hear_media(house, call)
     change = house.commit(lambda connection: _advance(connection, house, uuid, flows, failed))
     if change is not None:
         carry_out(house, change)
-
-
-def held_by_media(house: House, call: Call) -> bool:
-    """Whether a media session holds the call, by its key in Redis or by what it writes."""
-    try:
-        if house.redis.exists(bus.owner_key(call.uuid)):
-            return True
-    except redis.RedisError:
-        log.warning("Redis is away; the recording tells whether audio flows", extra={"uuid": call.uuid})
-    return audio_flows(house, call)
 
 
 def _look_at(house: House, uuid: str) -> tuple[Call | None, list[int]]:
@@ -74,22 +60,6 @@ def _look_at(house: House, uuid: str) -> tuple[Call | None, list[int]]:
     with house.read() as connection:
         held = store.read(connection, uuid=uuid)
         return (None, []) if held is None else (held.call, events_of(connection, held.call))
-
-
-def _hear_media(house: House, call: Call) -> bool:
-    """Tells the live call what media wrote of it, an answer or its end; returns whether audio flows still."""
-    try:
-        parts = parts_of(house, call)
-        if media_ended(parts, house.clock.now_ms()) is not None:
-            finish_call(house, call.uuid)
-            return False
-    except OSError as error:
-        log.warning("what media wrote cannot be read", extra={"uuid": call.uuid, "error": type(error).__name__})
-        parts = []
-    answered_at = began(parts)
-    if answered_at is not None and call.state is not CallState.ANSWERED:
-        tell(house, call.uuid, Answered(max(call.created_at, answered_at)))
-    return held_by_media(house, call)
 
 
 def _advance(connection: Connection, house: House, uuid: str, flows: bool, failed: frozenset[int]) -> Change | None:

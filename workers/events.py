@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -12,13 +13,14 @@ from sqlalchemy.exc import IntegrityError
 
 from shared import bus
 from shared.ids import is_call_uuid
-from shared.lifecycle import Answered, CdrReceived, Fact, Started, StopAsked
+from shared.lifecycle import Answered, Call, CallState, CdrReceived, Fact, Started, StopAsked
 from shared.phone.exchange import MAX_CALL_ID
 from shared.phone.wire import Cdr, Event, WireError, event_from
 from shared.schema import calls, phone_events, tasks
 from workers import store
 from workers.effects import brief as write_briefing
 from workers.effects import carry_out
+from workers.hearing import events_of, hear_media
 from workers.house import DATABASE_AWAY, House
 from workers.store import Change
 from workers.timekeeping import tell_time
@@ -29,6 +31,25 @@ LONGEST_RECORD_FILE = 300
 """Characters of the vendor's file name that our schema keeps."""
 
 log = logging.getLogger(__name__)
+
+
+@dataclass
+class Heard:
+    """What was heard of a call before a cdr may say that nobody answered: which events, and whether media's files."""
+
+    tried: set[int] = field(default_factory=set)
+    failed: set[int] = field(default_factory=set)
+    media: bool = False
+
+
+class Unheard(Exception):
+    """A cdr without the time of an answer would end this call, of which there is more to hear; nothing of this
+    transaction may stay."""
+
+    def __init__(self, call: Call, waiting: set[int]) -> None:
+        super().__init__(call.uuid)
+        self.call = call
+        self.waiting = waiting
 
 
 def apply_events(house: House, ids: Sequence[int]) -> None:
@@ -53,14 +74,43 @@ def try_event(house: House, event_id: int) -> bool:
 
 
 def apply_event(house: House, event_id: int) -> None:
-    """Applies one event. Raises one of DATABASE_AWAY, or whatever is wrong with this event."""
-    try:
-        change = house.commit(lambda connection: _apply(connection, house, event_id, named=True))
-    except IntegrityError:
-        log.exception("the phone system gave two calls one id; this call goes on without", extra={"event_id": event_id})
-        change = house.commit(lambda connection: _apply(connection, house, event_id, named=False))
+    """Applies one event. Raises one of DATABASE_AWAY, or whatever is wrong with this event.
+
+    A cdr without the time of an answer is no proof that there was none: the phone system may leave it out, and what
+    proves the answer may have come before it and still wait. So all that is heard first.
+    """
+    heard = Heard()
+    while True:
+        try:
+            change = _commit(house, event_id, heard)
+            break
+        except Unheard as unheard:
+            _hear(house, unheard, heard)
     if change is not None:
         carry_out(house, change)
+
+
+def _commit(house: House, event_id: int, heard: Heard) -> Change | None:
+    try:
+        return house.commit(lambda connection: _apply(connection, house, event_id, heard, named=True))
+    except IntegrityError:
+        log.exception("the phone system gave two calls one id; this call goes on without", extra={"event_id": event_id})
+        return house.commit(lambda connection: _apply(connection, house, event_id, heard, named=False))
+
+
+def _hear(house: House, unheard: Unheard, heard: Heard) -> None:
+    """Applies what waits, and tells the call what media wrote of it."""
+    for event_id in sorted(unheard.waiting):
+        heard.tried.add(event_id)
+        if not try_event(house, event_id):
+            heard.failed.add(event_id)
+    if heard.media:
+        return
+    heard.media = True
+    with house.read() as connection:
+        held = store.read(connection, uuid=unheard.call.uuid)
+    if held is not None and _would_end(held.call) and hear_media(house, held.call):
+        tell(house, held.call.uuid, Answered(house.clock.now_ms()))
 
 
 def fact_of(event: Event, received_at: int) -> Fact | None:
@@ -131,7 +181,33 @@ def stop_calls(house: House, batch_ids: Sequence[int]) -> None:
         tell(house, uuid, StopAsked(house.clock.now_ms()))
 
 
-def _apply(connection: Connection, house: House, event_id: int, *, named: bool) -> Change | None:
+def _would_end(call: Call) -> bool:
+    """Whether a cdr without the time of an answer would end it as not answered."""
+    return call.live and call.state is not CallState.ANSWERED
+
+
+def _denies(event: Event) -> bool:
+    return event.event_name == "cdr" and not (event.cdr or Cdr()).answered
+
+
+def _untold(connection: Connection, call: Call, but: int) -> set[int]:
+    """Events of the call that wait, other than this one, and may say more than that nobody answered."""
+    rows = connection.execute(
+        select(phone_events.c.id, phone_events.c.body).where(
+            phone_events.c.id.in_(events_of(connection, call)), phone_events.c.id != but
+        )
+    ).all()
+    found = set()
+    for row in rows:
+        try:
+            if not _denies(event_from(row.body)):
+                found.add(row.id)
+        except WireError:  # put aside when its turn comes
+            continue
+    return found
+
+
+def _apply(connection: Connection, house: House, event_id: int, heard: Heard, *, named: bool) -> Change | None:
     statement = select(phone_events).where(phone_events.c.id == event_id, phone_events.c.applied_at.is_(None))
     row = connection.execute(statement.with_for_update(skip_locked=True)).one_or_none()
     if row is None:
@@ -142,13 +218,17 @@ def _apply(connection: Connection, house: House, event_id: int, *, named: bool) 
         log.warning("an event that cannot be read is put aside", extra={"event_id": event_id})
         mark_applied(connection, [event_id], None, house.clock.now_ms())
         return None
-    return _match(connection, house, row, event, named=named)
+    return _match(connection, house, row, event, heard, named=named)
 
 
 def _match(
-    connection: Connection, house: House, row: Row[*tuple[Any, ...]], event: Event, *, named: bool
+    connection: Connection, house: House, row: Row[*tuple[Any, ...]], event: Event, heard: Heard, *, named: bool
 ) -> Change | None:
-    """By request_id first, which is our uuid and was committed before startcall; then by the phone system's id."""
+    """By request_id first, which is our uuid and was committed before startcall; then by the phone system's id.
+
+    Under the call's lock nobody else can apply an event of it: one that was tried and still waits is in somebody's
+    hands, and the cdr is left to the sweep. Raises Unheard.
+    """
     held = store.hold(connection, uuid=event.request_id) if is_call_uuid(event.request_id) else None
     if held is None and event.call_id:
         held = store.hold(connection, call_id=event.call_id)
@@ -157,6 +237,13 @@ def _match(
     if not held.number:  # its customer was erased meanwhile, and the event names them
         connection.execute(delete(phone_events).where(phone_events.c.id == row.id))
         return None
+    if _denies(event) and _would_end(held.call):
+        waiting = _untold(connection, held.call, row.id)
+        if not heard.media or waiting - heard.tried:
+            raise Unheard(held.call, waiting - heard.tried)
+        if waiting - heard.failed:
+            log.info("a cdr waits for an event in other hands", extra={"uuid": held.call.uuid})
+            return None
     mark_applied(connection, [row.id], held.call.uuid, house.clock.now_ms())
     fact = fact_of(event, row.received_at)
     if fact is None:

@@ -61,6 +61,8 @@ class Candidate:
     """The number it would be called from rests."""
     unheard: bool = False
     """The last talk with this customer is not written down yet: it may hold the wish not to be called again."""
+    answered: bool = False
+    """An earlier call of its task, which had seemed not to be answered, was."""
     relining: bool = False
     """Lines are being computed anew (``workers.relining``), so nobody knows yet who is on the list."""
 
@@ -99,7 +101,18 @@ def open_gates(settings: Settings, config: GateConfig) -> Gates:
     window = Window(config.hours, settings.timezone)
     return Gates(
         of_house=(config_gate(config), standin_gate(settings)),
-        of_task=(stopped, expired, relining, suppressed, paused, window, frequency_gate(config.cap), resting, unheard),
+        of_task=(
+            stopped,
+            expired,
+            answered,
+            relining,
+            suppressed,
+            paused,
+            window,
+            frequency_gate(config.cap),
+            resting,
+            unheard,
+        ),
         window=window,
     )
 
@@ -124,6 +137,11 @@ def stopped(candidate: Candidate, _now_ms: int) -> Closed | None:
 def expired(candidate: Candidate, now_ms: int) -> Closed | None:
     over = candidate.expires_at is not None and candidate.expires_at <= now_ms
     return Closed("expired", "its expiresAt has passed", Remedy.EXPIRE) if over else None
+
+
+def answered(candidate: Candidate, _now_ms: int) -> Closed | None:
+    """The task of a call that goes back then is completed (``shared.lifecycle.settle``)."""
+    return Closed("answered", "an earlier call was answered after all") if candidate.answered else None
 
 
 def relining(candidate: Candidate, _now_ms: int) -> Closed | None:

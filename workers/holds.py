@@ -34,8 +34,9 @@ AT_ONCE = 5_000
 PIECES = 2
 """Transactions for one zone, or one ticket type, of one claim: dispatch comes back for the rest, twenty times before
 anybody else has their turn."""
-LOOKED_AT = 50_000
-"""Tasks that were put off which one sweep looks at again: about a second if all of them must be written."""
+LOOKED_AT = 20_000
+"""Tasks that were put off which one sweep looks at again: a second if all of them must be written, on a busy PostgreSQL
+some."""
 PAUSE_MS = 3_600_000
 """Before tasks of a paused ticket type are looked at again; a pause that ends makes them due within a tick of dispatch."""
 MOST_STOPPED = 1_000

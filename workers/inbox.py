@@ -11,23 +11,19 @@ from collections.abc import Sequence
 
 from sqlalchemy import (
     BigInteger,
-    Connection,
     Integer,
-    String,
-    and_,
     bindparam,
     exists,
     or_,
     select,
     text,
-    union,
     update,
 )
 
 from shared.doorbell import APPLY_EVENTS
-from shared.lifecycle import Call
 from shared.schema import calls, phone_events
 from workers.events import try_event
+from workers.hearing import WAITING
 from workers.house import House
 
 QUIET_MS = 5_000
@@ -42,14 +38,10 @@ MOST = 5_000
 loudest hour has a tenth of that."""
 MOST_TRIED = 200
 """Old events that one round tries by itself, each in a transaction of some milliseconds."""
-MOST_OF_ONE = 200
-"""Events of one call that its deadline waits for: three are documented, and all of them may come several times."""
 
 log = logging.getLogger(__name__)
 
 _events = phone_events.c
-_WAITING = text("phone_events.applied_at IS NULL")
-"""Written out as the partial index writes it: with a bound parameter no database would see that it may use it."""
 _NAMED = text("calls.call_id <> ''")
 # With an OFFSET both are asked for each event, by the index: PostgreSQL makes no join with all calls of it.
 _BY_UUID = exists(select(calls.c.uuid).where(calls.c.uuid == _events.request_id).offset(0))
@@ -58,17 +50,8 @@ _KNOWN = or_(_BY_UUID, _BY_CALL_ID)
 _received_by = _events.received_at <= bindparam("until", type_=BigInteger)
 _most = bindparam("most", type_=Integer)
 # Statements are made once: to make one anew costs five times what it costs to send it.
-_LOST = select(_events.id, _events.received_at).where(_WAITING, _received_by, _KNOWN).order_by(_events.id).limit(_most)
-_STRANGE = select(_events.id).where(_WAITING, _received_by, ~_KNOWN).order_by(_events.id).limit(_most)
-_uuid, _call_id = bindparam("uuid", type_=String), bindparam("call_id", type_=String)
-_OF_CALL = (
-    union(
-        select(_events.id).where(_WAITING, _events.request_id == _uuid),
-        select(_events.id).where(_WAITING, and_(_call_id != "", _events.call_id == _call_id)),
-    )
-    .order_by("id")
-    .limit(_most)
-)
+_LOST = select(_events.id, _events.received_at).where(WAITING, _received_by, _KNOWN).order_by(_events.id).limit(_most)
+_STRANGE = select(_events.id).where(WAITING, _received_by, ~_KNOWN).order_by(_events.id).limit(_most)
 
 
 def lost_events(house: House) -> None:
@@ -88,18 +71,12 @@ def lost_events(house: House) -> None:
     _put_aside(house, old)
 
 
-def events_of(connection: Connection, call: Call) -> list[int]:
-    """Events of this call that wait to be applied, in the order in which they came, and at most MOST_OF_ONE."""
-    names = {"uuid": call.uuid, "call_id": call.call_id, "most": MOST_OF_ONE}
-    return list(connection.execute(_OF_CALL, names).scalars())
-
-
 def _put_aside(house: House, ids: Sequence[int]) -> None:
     """Marks these events as dealt with, for no call, unless somebody applied them meanwhile."""
     if not ids:
         return
     now = house.clock.now_ms()
-    aside = update(phone_events).where(_events.id.in_(ids), _WAITING).values(applied_at=now)
+    aside = update(phone_events).where(_events.id.in_(ids), WAITING).values(applied_at=now)
     count = house.commit(lambda connection: connection.execute(aside).rowcount)
     if count:
         log.warning("events were put aside unapplied", extra={"event_ids": list(ids[:20]), "events": count})

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, select, update
 from shared import recordings
 from shared.doorbell import STOP_CALLS
 from shared.ids import is_call_uuid
-from shared.lifecycle import AudioLost, Call, MediaEnded
+from shared.lifecycle import Answered, AudioLost, Call, MediaEnded
 from shared.schema import calls
 from shared.suppression import CUSTOMER, suppress
 from workers import store, wav
@@ -129,6 +129,12 @@ def media_ended(parts: Sequence[Part], now: int) -> MediaEnded | None:
     return MediaEnded(now, answered_at=answered_at, ended_at=max(answered_at, parts[-1].end.at))
 
 
+def audio_began(call: Call, parts: Sequence[Part]) -> Answered | None:
+    """The fact that somebody picked up in a call that ended as not answered, though no session wrote its own end."""
+    answered_at = began(parts)
+    return Answered(answered_at) if call.unanswered and answered_at is not None else None
+
+
 def audio_lost(call: Call, parts: Sequence[Part], now: int) -> AudioLost | None:
     """The fact that the end of an answered call was never told, and what its sessions left is the last that is known."""
     if not call.end_untold or call.answered_at is None:
@@ -179,7 +185,8 @@ def _save(
         return None, []
     tags = tags_of(parts)
     unwanted = _suppress(connection, held, house.clock.now_ms()) if _asked(tags) else []
-    fact = media_ended(parts, house.clock.now_ms()) or audio_lost(held.call, parts, house.clock.now_ms())
+    now, call = house.clock.now_ms(), held.call
+    fact = media_ended(parts, now) or audio_began(call, parts) or audio_lost(call, parts, now)
     change = None if fact is None else store.advance(connection, held, fact, house.policies)
     statement = update(calls).where(calls.c.uuid == uuid)
     if not parts:  # files that retention erased are no reason to forget what they said

@@ -31,9 +31,10 @@ from shared.lifecycle import (
 from shared.schema import calls, idempotency_keys, tasks
 from workers import store
 from workers.callers import rest_slumped_callers
-from workers.deadlines import deadlines, held_by_media
+from workers.deadlines import deadlines
 from workers.dispatch import due_tasks, ring_dials
 from workers.effects import ring_dispatch
+from workers.hearing import held_by_media
 from workers.holds import release_if_settings_changed
 from workers.house import DATABASE_AWAY, House
 from workers.inbox import QUIET_MS, lost_events

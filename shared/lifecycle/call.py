@@ -75,6 +75,11 @@ class Call:
         return self.state in (CallState.ENDED, CallState.REFUSED, CallState.LOST)
 
     @property
+    def unanswered(self) -> bool:
+        """Whether it ended as one that nobody answered: because nothing had said that somebody did, which may still come."""
+        return self.state is CallState.ENDED and self.answered_at is None
+
+    @property
     def end_untold(self) -> bool:
         """Whether it was answered, and is over because nothing more was heard of it: when it ended, nobody has told."""
         silent = self.media_ended_at is None and self.cdr_at is None
@@ -135,6 +140,9 @@ def _rang(call: Call, at: int, call_id: str, policy: Policy) -> tuple[Call, Effe
 
 def _answered(call: Call, at: int, call_id: str, policy: Policy) -> tuple[Call, Effects]:
     known, effects = _identified(call, at, call_id)
+    if known.unanswered:
+        told, after_all = _answered_after_all(known, at)
+        return told, replace(after_all, hang_up=effects.hang_up)
     if RANK[known.state] >= RANK[CallState.ANSWERED]:
         return known, effects
     deadline = known.deadline_at if known.hangup_requested_at else at + policy.max_call_ms + CALL_GRACE_MS
@@ -177,9 +185,15 @@ def _media_ended(call: Call, fact: MediaEnded) -> tuple[Call, Effects]:
         return _end(
             replace(known, time_len=_seconds(fact.answered_at, fact.ended_at)), fact.ended_at, fact.at, Outcome.ANSWERED
         )
-    if call.end_untold:
-        known = replace(known, ended_at=fact.ended_at, time_len=_seconds(fact.answered_at, fact.ended_at))
-    return _maybe_close(known, fact.at), Effects(finish=True)
+    length = _seconds(fact.answered_at, fact.ended_at)
+    if call.cdr_at is None:
+        known = replace(known, ended_at=fact.ended_at, time_len=length)
+    elif not call.time_len:
+        known = replace(known, ended_at=max(call.ended_at or 0, fact.ended_at), time_len=length)
+    if call.unanswered:
+        known = replace(known, hangup_cause=NORMAL_CLEARING)
+    outcome = Outcome.ANSWERED_AFTER_ALL if call.unanswered else None
+    return _maybe_close(known, fact.at), Effects(finish=True, outcome=outcome)
 
 
 def _audio_lost(call: Call, fact: AudioLost) -> Call:
@@ -192,20 +206,39 @@ def _audio_lost(call: Call, fact: AudioLost) -> Call:
 
 
 def _cdr(call: Call, fact: CdrReceived) -> tuple[Call, Effects]:
-    if call.cdr_at is not None or call.state in (CallState.UNPLACED, CallState.REFUSED):
+    proof = call.unanswered and fact.answer_time is not None
+    if (call.cdr_at is not None and not proof) or call.state in (CallState.UNPLACED, CallState.REFUSED):
         return call, NOTHING
     known = replace(
-        call, cdr_at=fact.at, call_id=call.call_id or fact.call_id, record_file=fact.record_file or call.record_file
+        call,
+        cdr_at=call.cdr_at or fact.at,
+        call_id=call.call_id or fact.call_id,
+        record_file=fact.record_file or call.record_file,
     )
     told = fact.answer_time is not None and fact.end_time is not None and fact.end_time >= fact.answer_time
-    if told and (known.live or known.answered_at is not None):
+    if told and (known.live or proof or known.answered_at is not None):
         known = replace(known, time_len=_seconds(fact.answer_time or 0, fact.end_time or 0))
+    if proof:
+        return _answered_after_all(known, (known.ended_at or 0) - known.time_len * 1000)
     if not known.live:
         return _maybe_close(known, fact.at), NOTHING
     if fact.answer_time is None and known.state is not CallState.ANSWERED:
         return _end(known, fact.at, fact.at, Outcome.NO_ANSWER)
     answered_at = known.answered_at or max(known.created_at, fact.at - known.time_len * 1000)
     return _end(replace(known, answered_at=answered_at), fact.at, fact.at, Outcome.ANSWERED)
+
+
+def _answered_after_all(call: Call, at: int) -> tuple[Call, Effects]:
+    """The record of a call that ended as not answered, and of which it is proven now that somebody picked up.
+
+    It stays over, and what freed its room is not undone; but that nobody answered was a conclusion from silence, and
+    the silence is broken. Its task may wait to ring a customer again who has talked (``task.answered_after_all``).
+    """
+    ended_at = call.ended_at or call.created_at
+    answered_at = max(call.created_at, min(at, ended_at))
+    told = replace(call, answered_at=answered_at, hangup_cause=NORMAL_CLEARING)
+    length = call.time_len or (0 if told.end_untold else _seconds(answered_at, ended_at))
+    return replace(told, time_len=length), Effects(finish=True, outcome=Outcome.ANSWERED_AFTER_ALL)
 
 
 def _end(call: Call, ended_at: int, at: int, outcome: Outcome) -> tuple[Call, Effects]:

@@ -10,6 +10,8 @@ class Outcome(enum.StrEnum):
     """How an attempt came out, as far as it can be known; what the task is settled with."""
 
     ANSWERED = "answered"
+    ANSWERED_AFTER_ALL = "answered_after_all"
+    """Of an attempt that came out as NO_ANSWER before: its task was settled with that."""
     NO_ANSWER = "no_answer"
     REFUSED = "refused"
     UNPLACED = "unplaced"

@@ -19,6 +19,7 @@ class Task:
     state: TaskState = TaskState.PENDING
     stop_requested_at: int | None = None
     connected: bool | None = None
+    """True before it is final: an attempt that seemed not to be answered was, and no other may follow it."""
     due_at: int | None = None
     final_at: int | None = None
     attempts: int = 0
@@ -46,6 +47,8 @@ def settle(task: Task, outcome: Outcome, at: int, policy: Policy) -> Task:
     """The task after an attempt came out so: final, waiting for a retry, or due again. Final tasks stay as they are."""
     if task.state in FINAL_TASKS:
         return task
+    if outcome is Outcome.ANSWERED_AFTER_ALL:
+        return answered_after_all(task, at)
     spent = replace(
         task,
         attempts=task.attempts + (outcome is not Outcome.UNPLACED),
@@ -54,11 +57,13 @@ def settle(task: Task, outcome: Outcome, at: int, policy: Policy) -> Task:
         unknowns=task.unknowns + (outcome is Outcome.LOST),
     )
     connected = {Outcome.ANSWERED: True, Outcome.LOST: None}.get(outcome, False)
+    if task.connected:
+        return _answered(spent, at)
     if spent.stop_requested_at is not None:
         return _final(spent, TaskState.STOPPED, connected, at)
     match outcome:
         case Outcome.ANSWERED:
-            return _final(spent, TaskState.COMPLETED, True, at)
+            return _answered(spent, at)
         case Outcome.UNPLACED:
             return replace(spent, state=TaskState.PENDING, due_at=at + UNPLACED_WAIT_MS)
         case Outcome.NO_ANSWER:
@@ -69,6 +74,19 @@ def settle(task: Task, outcome: Outcome, at: int, policy: Policy) -> Task:
             return _retry(spent, policy.retry_unknown_ms, spent.tries, TaskState.UNKNOWN, None, at)
         case _:
             assert_never(outcome)
+
+
+def answered_after_all(task: Task, at: int) -> Task:
+    """The task of which an attempt that had seemed not to be answered was: whoever talked with us is not rung again.
+
+    One that waits for its retry is completed. A final one stays as it is, for whoever asked has been told, by webhook
+    too. One with another call stays with it: that rings already, and ends the task however it comes out. And one whose
+    attempts began anew, because a person had it dialled again, is that person's wish and waits on.
+    """
+    if task.state in FINAL_TASKS or not task.no_answers:
+        return task
+    known = replace(task, connected=True, no_answers=task.no_answers - 1)
+    return _answered(known, at) if task.state in WAITING_TASKS else known
 
 
 def stopped(task: Task, at: int) -> Task:
@@ -90,6 +108,10 @@ def _retry(task: Task, delays: tuple[int, ...], used: int, end: TaskState, conne
     if used > len(delays):
         return _final(task, end, connected, at)
     return replace(task, state=TaskState.RETRY_WAIT, due_at=at + delays[used - 1])
+
+
+def _answered(task: Task, at: int) -> Task:
+    return _final(task, TaskState.COMPLETED if task.stop_requested_at is None else TaskState.STOPPED, True, at)
 
 
 def _final(task: Task, state: TaskState, connected: bool | None, at: int) -> Task:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shared import lifecycle as life
@@ -243,6 +243,99 @@ def test_what_media_left_says_nothing_of_a_call_that_lives() -> None:
     assert life.apply(call, life.AudioLost(T0 + 9, T0, T0 + 5), POLICY) == (call, life.NOTHING)
 
 
+# --- answered after all -----------------------------------------------------------------------------------------------
+
+PROOFS = [
+    (life.Answered(T0 + 4_000, ID), 16),
+    (life.MediaEnded(T0 + 21_000, T0 + 4_000, T0 + 19_500), 16),
+    (life.CdrReceived(T0 + 21_000, ID, 1_000, 13_000), 12),
+]
+
+
+@pytest.mark.parametrize(("proof", "seconds"), PROOFS)
+def test_a_proof_of_the_answer_sets_a_record_right_that_ended_as_not_answered(proof: life.Fact, seconds: int) -> None:
+    call, effects = after(life.Placed(T0, ID), life.CdrReceived(T0 + 20_000, ID))
+    assert (call.hangup_cause, effects[-1].outcome) == ("NO_ANSWER:sip:480", Outcome.NO_ANSWER)
+    told, effects = after(proof, proof, call=call)
+    assert (told.state, told.hangup_cause, told.time_len) == (CallState.ENDED, "NORMAL_CLEARING:sip:200", seconds)
+    assert (told.ended_at, told.closed_at, told.cdr_at) == (T0 + 20_000, call.closed_at, call.cdr_at)
+    assert effects == [Effects(finish=True, outcome=Outcome.ANSWERED_AFTER_ALL), life.NOTHING]
+
+
+@pytest.mark.parametrize(
+    ("proof", "seconds", "ended"),
+    [
+        (life.Answered(T0 + 200_000, ID), 0, 75_000),
+        (life.MediaEnded(T0 + 200_000, T0 + 70_000, T0 + 190_500), 121, 190_500),
+        (life.CdrReceived(T0 + 200_000, ID, 1_000, 13_000), 12, 75_000),
+    ],
+)
+def test_so_it_does_where_only_a_deadline_had_said_that_nobody_answered(
+    proof: life.Fact, seconds: int, ended: int
+) -> None:
+    call, _ = after(life.Placed(T0, ID), life.Started(T0, ID), life.DeadlinePassed(T0 + 60_000))
+    call, _ = after(life.DeadlinePassed(T0 + 75_000), call=call)
+    assert call.unanswered
+    told, effects = after(proof, call=call)
+    assert (told.time_len, told.ended_at, told.hangup_cause) == (seconds, T0 + ended, "NORMAL_CLEARING:sip:200")
+    assert (told.answered_at or 0) <= (told.ended_at or 0)
+    assert effects == [Effects(finish=True, outcome=Outcome.ANSWERED_AFTER_ALL)]
+
+
+def test_a_proof_that_comes_after_the_end_has_its_length_from_media() -> None:
+    call, _ = after(life.Placed(T0, ID), life.CdrReceived(T0 + 20_000, ID), life.Answered(T0 + 30_000, ID))
+    assert (call.answered_at, call.time_len) == (T0 + 20_000, 0)
+    call, effects = after(life.MediaEnded(T0 + 40_000, T0 + 5_000, T0 + 19_000), call=call)
+    assert (call.answered_at, call.time_len, effects) == (T0 + 5_000, 14, [Effects(finish=True)])
+
+
+def test_a_call_that_was_stopped_in_a_talk_of_which_nobody_knew_was_answered() -> None:
+    call, _ = after(life.Placed(T0, ID), life.StopAsked(T0 + 5_000), life.CdrReceived(T0 + 6_000, ID))
+    assert call.hangup_cause == "ORIGINATOR_CANCEL:sip:487"
+    call, _ = after(life.MediaEnded(T0 + 7_000, T0 + 1_000, T0 + 6_000), call=call)
+    assert (call.hangup_cause, call.time_len) == ("NORMAL_CLEARING:sip:200", 5)
+
+
+@pytest.mark.parametrize("state", [CallState.REFUSED, CallState.UNPLACED, CallState.LOST])
+def test_calls_that_ended_in_other_ways_stay_as_they_are(state: CallState) -> None:
+    call = replace(queued(), state=state, ended_at=T0, closed_at=T0, deadline_at=None, call_id=ID)
+    for fact in (life.Answered(T0 + 9, ID), life.MediaEnded(T0 + 9, T0, T0 + 5)):
+        assert life.apply(call, fact, POLICY) == (call, life.NOTHING)
+
+
+def missed(**changes: object) -> Task:
+    """A task whose only attempt seemed not to be answered."""
+    return replace(settled(Task(1, TaskState.DIALING), Outcome.NO_ANSWER, POLICY), **changes)  # type: ignore[arg-type]
+
+
+def test_whoever_talked_is_not_rung_again() -> None:
+    task = settled(missed(), Outcome.ANSWERED_AFTER_ALL)
+    assert (task.state, task.connected, task.due_at, task.final_at) == (TaskState.COMPLETED, True, None, T0)
+    assert (task.attempts, task.no_answers) == (1, 0)
+
+
+@pytest.mark.parametrize("state", sorted(life.FINAL_TASKS))
+def test_a_task_that_is_final_stays_so_whatever_is_heard_later(state: TaskState) -> None:
+    task = missed(state=state, due_at=None, final_at=T0 - 1)
+    assert settled(task, Outcome.ANSWERED_AFTER_ALL) == task
+
+
+@pytest.mark.parametrize("state", [TaskState.QUEUED, TaskState.DIALING, TaskState.IN_CALL, TaskState.STOPPING])
+@pytest.mark.parametrize("outcome", [Outcome.NO_ANSWER, Outcome.REFUSED, Outcome.UNPLACED, Outcome.LOST])
+def test_a_task_with_another_call_stays_with_it_and_has_none_after_it(state: TaskState, outcome: Outcome) -> None:
+    asked = T0 if state is TaskState.STOPPING else None
+    task = settled(missed(state=state, due_at=None, stop_requested_at=asked), Outcome.ANSWERED_AFTER_ALL)
+    assert (task.state, task.connected, task.final_at) == (state, True, None)
+    ended = settled(task, outcome, POLICY)
+    assert ended.state is (TaskState.STOPPED if asked else TaskState.COMPLETED)
+    assert (ended.connected, ended.due_at) == (True, None)
+
+
+def test_a_task_that_a_person_had_dialled_again_is_dialled_again() -> None:
+    redialled = Task(1, attempts=1, due_at=T0)
+    assert settled(redialled, Outcome.ANSWERED_AFTER_ALL) == redialled
+
+
 # --- stopping ----------------------------------------------------------------------------------------------------------
 
 
@@ -385,6 +478,9 @@ def test_every_state_has_a_name_for_people() -> None:
 
 # --- any order, any number of times ------------------------------------------------------------------------------------
 
+settings.register_profile("busy", suppress_health_check=[HealthCheck.too_slow], deadline=None)
+BUSY = settings.get_profile("busy")
+"""Of a machine on which other work goes on."""
 _TIMES = st.integers(0, 700_000)
 _OPTIONAL_MS = st.none() | st.integers(0, 10**13)
 
@@ -417,16 +513,22 @@ def histories(draw: st.DrawFn) -> tuple[Call, list[life.Fact]]:
 
 def invariants_hold(before: Call, call: Call, effects: Effects) -> None:
     assert life.RANK[call.state] >= life.RANK[before.state]
+    after_all = before.unanswered and not call.unanswered
+    if after_all:
+        assert (call.hangup_cause, effects.finish) == ("NORMAL_CLEARING:sip:200", True)
     if not before.live:
         assert call.state is before.state
         assert not effects.free_room
-        assert effects.outcome is None
+        assert effects.outcome is (Outcome.ANSWERED_AFTER_ALL if after_all else None)
         given_up = call.media_ended_at is None and not before.call_id
         unconfirmed = call.media_ended_at is not None and before.closed_at is None and call.closed_at is not None
         assert not effects.hang_up or (call.cdr_at is None and (given_up or unconfirmed))
     ended_now = before.live and not call.live
     assert effects.free_room == ended_now
-    assert (effects.outcome is not None) == ended_now
+    assert (effects.outcome is not None) == (ended_now or after_all)
+    if call.state is CallState.ENDED:
+        assert call.unanswered == (call.hangup_cause in ("NO_ANSWER:sip:480", "ORIGINATOR_CANCEL:sip:487"))
+        assert call.answered_at is None or call.answered_at >= call.created_at
     if call.live or call.closed_at is None:
         assert call.deadline_at is not None
     else:
@@ -440,6 +542,7 @@ def invariants_hold(before: Call, call: Call, effects: Effects) -> None:
         assert call.call_id == before.call_id
 
 
+@BUSY
 @given(histories())
 def test_whatever_is_told_ranks_rise_finals_stay_and_room_is_freed_once(history: tuple[Call, list[life.Fact]]) -> None:
     call, facts = history
@@ -454,6 +557,7 @@ def test_whatever_is_told_ranks_rise_finals_stay_and_room_is_freed_once(history:
     assert freed == (not call.live)
 
 
+@BUSY
 @given(histories())
 def test_deadlines_alone_always_lead_to_a_closed_record(history: tuple[Call, list[life.Fact]]) -> None:
     call, facts = history
@@ -471,6 +575,7 @@ def test_deadlines_alone_always_lead_to_a_closed_record(history: tuple[Call, lis
     assert freed
 
 
+@BUSY
 @given(histories())
 def test_repeating_facts_later_changes_nothing_more_than_their_first_telling(
     history: tuple[Call, list[life.Fact]],
@@ -510,6 +615,9 @@ def test_a_final_task_never_changes_and_attempts_are_bounded(
         task = life.settle(task, outcome, T0, policy)
         if before.state in life.FINAL_TASKS:
             assert task == before
-        assert task.state in life.FINAL_TASKS or task.due_at is not None
+        if before != task:
+            assert task.state in life.FINAL_TASKS or task.due_at is not None
+        if outcome in (Outcome.ANSWERED, Outcome.ANSWERED_AFTER_ALL) and before.no_answers:
+            assert task.state in life.FINAL_TASKS
     retries = (policy.retry_no_answer_ms, policy.retry_refused_ms, policy.retry_unknown_ms)
     assert task.attempts <= 1 + sum(len(delays) for delays in retries)

@@ -89,14 +89,15 @@ Act = Callable[[World, str], None]
 """What the world does next about the call with this uuid."""
 
 
-def event(name: str, *, answered: bool = False) -> Act:
-    """The phone system tells the api, which stores it and rings."""
+def event(name: str, *, answered: bool = False, rung: bool = True) -> Act:
+    """The phone system tells the api, which stores it and rings, unless that is lost."""
 
     def act(world: World, uuid: str) -> None:
         office = world.outside
         payload = cdr(1_000 if answered else None, 4_000) if name == "cdr" else ""
         event_id = office.event(name, request_id=uuid, call_id=f"call-{uuid}", pay_load=payload)
-        office.bell.ring(APPLY_EVENTS, [event_id])
+        if rung:
+            office.bell.ring(APPLY_EVENTS, [event_id])
 
     return act
 
@@ -170,12 +171,17 @@ class Life:
 
 _TALKS = (event("firstStart"), event("firstAnswer"), talk(), event("cdr", answered=True))
 _RINGS_OUT = (event("firstStart"), event("cdr"))
+_AGAIN = {"retry_no_answer": "20s"}
 LIVES = {
     "talks": Life("completed", _TALKS),
     "talks, events backwards": Life("completed", tuple(reversed(_TALKS))),
     "talks, no event": Life("completed", (talk(),), told=False),
+    "talks, and the cdr names no answer": Life("completed", (*_TALKS[:3], event("cdr")), settings=_AGAIN),
+    "talks, and such a cdr is quicker": Life(
+        "completed", (event("firstStart"), event("firstAnswer", rung=False), event("cdr")), settings=_AGAIN
+    ),
     "does not answer": Life("not_connected", _RINGS_OUT),
-    "answers the second call": Life("completed", _RINGS_OUT, _TALKS, settings={"retry_no_answer": "20s"}, rings=2),
+    "answers the second call": Life("completed", _RINGS_OUT, _TALKS, settings=_AGAIN, rings=2),
     "is refused": Life("failed", before=_fails(Refused(1, "no"))),
     "could not be placed": Life("completed", _TALKS, before=_fails(Unplaced("not a byte"))),
     "answers though startcall broke": Life("completed", _TALKS, before=_fails(OutcomeUnknown("broken"), rings=True)),

@@ -17,9 +17,10 @@ from tests.workers.test_record import stem, talk, write_lines
 from tests.workers.test_sweep import rest
 from tests.workers.twins import Office, cdr
 from workers import deadlines as under_test
-from workers import events
-from workers.deadlines import deadlines, held_by_media
+from workers import events, hearing
+from workers.deadlines import deadlines
 from workers.dispatch import dispatch
+from workers.hearing import held_by_media
 from workers.record import finish_call
 from workers.sweep import sweep
 
@@ -183,7 +184,7 @@ def test_a_bug_that_strikes_one_call_is_loud_and_stops_no_other(
             raise ValueError("a bug")
         return held_by_media(house, call)
 
-    monkeypatch.setattr(under_test, "held_by_media", failing)
+    monkeypatch.setattr(hearing, "held_by_media", failing)
     office.advance(60)
     with pytest.raises(ValueError, match="a bug"):
         sweep(office.house)

@@ -61,7 +61,8 @@ class Rumours:
         luck = self.luck
         picked_up = luck.random() < 0.6
         talk, skew = luck.randint(1, 50), luck.choice((-HOUR_MS, 0, HOUR_MS))
-        answer_ms = self.office.now + 4_000 + skew if picked_up else None
+        timed = picked_up and luck.random() < 0.6  # a cdr may leave the time of the answer out
+        answer_ms = self.office.now + 4_000 + skew if timed else None
         end_ms = self.office.now + 4_000 + skew + talk * 1000
         for name, after in (("firstStart", 0), ("firstAnswer", 4_000), ("cdr", 4_000 + talk * 1000)):
             if name == "firstAnswer" and not picked_up:
@@ -69,7 +70,7 @@ class Rumours:
             payload: Any = cdr(answer_ms, end_ms) if name == "cdr" else ""
             for _ in range(luck.choice((0, 1, 1, 1, 2, 3))):
                 after = 0 if luck.random() < 0.2 else after
-                self._later(after, lambda name=name, payload=payload: self._tell(uuid, name, payload, picked_up, talk))  # type: ignore[misc]
+                self._later(after, lambda name=name, payload=payload: self._tell(uuid, name, payload, timed, talk))  # type: ignore[misc]
         if picked_up and luck.random() < 0.5:
             self._later(4_000, lambda: self._sound(uuid))
         if luck.random() < 0.5:
@@ -96,10 +97,10 @@ class Rumours:
         due = self.office.now + after + self.luck.randint(*self.luck.choice(LATENESS))
         heapq.heappush(self._waiting, (due, next(self._order), tell))
 
-    def _tell(self, uuid: str, name: str, payload: Any, picked_up: bool, talk: int) -> None:
-        proof = name == "firstAnswer" or (name == "cdr" and picked_up)
+    def _tell(self, uuid: str, name: str, payload: Any, timed: bool, talk: int) -> None:
+        proof = name == "firstAnswer" or (name == "cdr" and timed)
         self._note(uuid, proof=proof)
-        if name == "cdr" and picked_up:
+        if name == "cdr" and timed:
             self.recorded[uuid] = talk
         event_id = self.office.event(name, request_id=uuid, call_id=f"call-{uuid}", pay_load=payload)
         self.office.bell.ring(APPLY_EVENTS, [event_id])

@@ -9,13 +9,12 @@ from sqlalchemy import insert, select
 
 from shared.database import reading, writing
 from shared.doorbell import APPLY_EVENTS
-from shared.lifecycle import Call
 from shared.schema import phone_events
 from tests.workers.test_events import dialled
 from tests.workers.twins import Office, cdr
 from workers import events
 from workers.events import apply_events
-from workers.inbox import _OF_CALL, GRACE_MS, MOST, MOST_OF_ONE, PATIENCE_MS, QUIET_MS, events_of, lost_events
+from workers.inbox import GRACE_MS, MOST, PATIENCE_MS, QUIET_MS, lost_events
 
 
 def strangers(office: Office, count: int) -> None:
@@ -89,37 +88,3 @@ def test_an_event_that_fails_each_time_is_put_aside_after_a_last_try(
     assert (office.stored_event(bad).applied_at, office.stored_event(bad).call_uuid) == (office.now, None)
     assert caplog.messages[-1] == "events were put aside unapplied"
     assert vars(caplog.records[-1])["event_ids"] == [bad]
-
-
-def test_the_events_of_a_call_are_those_that_name_it_by_either_id(office: Office) -> None:
-    mine, other = dialled(office, "13800000001"), dialled(office, "13800000002")
-    late = office.event("cdr", call_id=f"call-{mine}")
-    early = office.event("firstAnswer", request_id=mine, call_id=f"call-{mine}")
-    office.event("firstAnswer", request_id=other, call_id=f"call-{other}")
-    apply_events(office.house, [office.event("firstStart", request_id=mine)])
-
-    def of(call: Call) -> list[int]:
-        with reading(office.house.engine) as connection:
-            return events_of(connection, call)
-
-    assert of(Call(mine, 0, call_id=f"call-{mine}")) == [late, early]
-    assert of(Call(mine, 0)) == [early], "an event without a call_id is no event of a call without one"
-
-
-def test_no_more_events_of_one_call_are_looked_at_than_any_call_has(office: Office) -> None:
-    uuid = dialled(office)
-    ids = [office.event("firstStart", request_id=uuid) for _ in range(MOST_OF_ONE + 1)]
-    with reading(office.house.engine) as connection:
-        assert events_of(connection, Call(uuid, 0)) == ids[:MOST_OF_ONE]
-
-
-def test_a_deadline_finds_its_calls_events_by_indexes(office: Office) -> None:
-    """However many strangers' events wait: it is asked for each of hundreds of calls."""
-    names = {"uuid": "1", "call_id": "call-1", "most": 1}
-    with reading(office.house.engine) as connection:
-        compiled = _OF_CALL.compile(dialect=connection.dialect)
-        values = tuple(compiled.construct_params(names)[name] for name in compiled.positiontup or ())
-        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {compiled}", values).all()
-    searches = [str(row[-1]) for row in plan if "phone_events" in str(row[-1])]
-    assert len(searches) == 2
-    assert all(search.startswith("SEARCH") for search in searches)

@@ -99,6 +99,8 @@ class DialerModel(RuleBasedStateMachine):
         self.uuids: list[str] = []
         self.event_ids: list[int] = []
         self.stopped: set[int] = set()
+        self.talked: set[int] = set()
+        """Tasks of which something tells that a customer picked up, told while the call lived."""
         self.finals: dict[int, Any] = {}
         self._heartbeat()
 
@@ -174,6 +176,9 @@ class DialerModel(RuleBasedStateMachine):
         payload = cdr(1_000 if answered else None, 9_000) if name == "cdr" else ""
         event_id = self.office.event(name, request_id=uuid if named else "", call_id=f"call-{uuid}", pay_load=payload)
         self.event_ids.append(event_id)
+        call = self.office.call(uuid)
+        if call.state in LIVE_CALLS and (named or call.call_id) and (name == "firstAnswer" or (payload and answered)):
+            self.talked.add(call.batch_id)
 
     @precondition(lambda self: self.event_ids)
     @rule(which=st.integers(0, 1), chosen=st.lists(st.integers(0, 99), max_size=4))
@@ -203,6 +208,7 @@ class DialerModel(RuleBasedStateMachine):
         else:
             house.redis.set(bus.owner_key(uuid), b"{}")
         path.write_bytes(b"".join(map(recordings.encode_line, lines)))
+        self.talked.add(call.batch_id)
         if told:
             self.office.bell.ring(FINISH_CALL if ended else AUDIO_STARTED, uuid)
         brief(house, f"call-{uuid}")
@@ -331,6 +337,7 @@ class DialerModel(RuleBasedStateMachine):
         call = self.office.call(request_id)
         assert call.state == "dialing"
         assert call.batch_id not in self.stopped
+        assert call.batch_id not in self.talked
         match outcome:
             case "refused":
                 raise Refused(1, "no")
