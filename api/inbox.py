@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Engine, insert
 from api.transactions import write
 from shared.phone.wire import Event
 from shared.schema import phone_events
+from shared.storable import storable
 
 _columns = phone_events.c
 
@@ -34,20 +35,9 @@ def _row(event: Event, body: dict[str, Any], now: int) -> dict[str, Any]:
         "event_name": _kept(event.event_name, 64),
         "request_id": _kept(event.request_id, 100),
         "call_id": _kept(event.call_id, 100),
-        "body": _without_nul(body),
+        "body": storable(body),
     }
 
 
 def _kept(text: str, longest: int) -> str:
-    return _without_nul(text)[:longest]  # type: ignore[no-any-return]
-
-
-def _without_nul(value: Any) -> Any:
-    """PostgreSQL stores no NUL character; an event is worth more than one, so it is shown as U+FFFD."""
-    if isinstance(value, str):
-        return value.replace("\0", "\ufffd")
-    if isinstance(value, list):
-        return [_without_nul(item) for item in value]
-    if isinstance(value, dict):
-        return {_without_nul(key): _without_nul(item) for key, item in value.items()}
-    return value
+    return storable(text)[:longest]  # type: ignore[no-any-return]

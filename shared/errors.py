@@ -13,6 +13,24 @@ class WaihuError(Exception):
     retryable = False
 
 
+class StatementFailed(WaihuError):
+    """What Celery and Flower see of a database's error: its kind."""
+
+    code = "database.statement"
+
+
+def database_kind(error: BaseException) -> str | None:
+    """The class of a database's error, and PostgreSQL's code for it; None for any other error.
+
+    Its text must not be shown: it quotes the statement, and of PostgreSQL the row, which may be a dialogue. Told by what
+    SQLAlchemy's and the drivers' errors have, so that processes without a database need not import them.
+    """
+    driver = getattr(error, "orig", None) if hasattr(error, "statement") else error
+    if driver is error and not hasattr(error, "pgcode"):
+        return None
+    return " ".join(filter(None, [type(error).__name__, getattr(driver, "pgcode", None)]))
+
+
 class SettingsError(WaihuError):
     """A setting is unknown, malformed, or unsafe as it stands; the message names it and the fix."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
+import traceback
 from collections.abc import Iterable
 from dataclasses import fields
 from datetime import datetime
@@ -19,6 +20,7 @@ from zoneinfo import ZoneInfo
 from celery.signals import setup_logging
 
 from shared import numbers
+from shared.errors import database_kind
 from shared.ids import is_call_uuid
 from shared.settings import Settings
 from shared.visible import UNSEEN, visible, visible_json
@@ -165,7 +167,36 @@ def _quoted(value: Any) -> str:
 
 def _trace(formatter: logging.Formatter, record: logging.LogRecord, mask: Mask) -> str:
     """The traceback or stack of a record, masked, each line set in so that none passes for one of the log; "" if none."""
-    parts = [formatter.formatException(record.exc_info)] if record.exc_info and record.exc_info[0] else []
+    parts = [_told(record.exc_info[1])] if record.exc_info and record.exc_info[1] else []
     if record.stack_info:
         parts.append(formatter.formatStack(record.stack_info))
     return "\n".join(f"    {visible(line)}" for line in mask.text("\n".join(parts)).split("\n")) if parts else ""
+
+
+_CAUSED = "\n\nThe above exception was the direct cause of the following exception:\n\n"
+_MEANWHILE = "\n\nDuring handling of the above exception, another exception occurred:\n\n"
+
+
+def _told(error: BaseException) -> str:
+    """As Python writes an error with all that led to it, but of a database's error its kind alone (``database_kind``)."""
+    pieces: list[str] = []
+    current: BaseException | None = error
+    seen: set[int] = set()
+    while current is not None and id(current) not in seen:
+        seen.add(id(current))
+        pieces.append(_alone(current))
+        before = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
+        if before is not None and id(before) not in seen:
+            pieces.append(_CAUSED if current.__cause__ else _MEANWHILE)
+        current = before
+    return "".join(reversed(pieces))
+
+
+def _alone(error: BaseException) -> str:
+    """One error, without what led to it; with those it is a group of."""
+    where = traceback.format_tb(error.__traceback__)
+    kind = database_kind(error)
+    what = [f"{type(error).__module__}.{kind}"] if kind else traceback.format_exception_only(error)
+    if isinstance(error, BaseExceptionGroup):
+        what += [f"of the group:\n{_told(one)}\n" for one in error.exceptions]
+    return "".join(["Traceback (most recent call last):\n", *where, *what] if where else what).rstrip("\n")

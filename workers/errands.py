@@ -13,8 +13,9 @@ from typing import Any
 
 import redis
 from celery import Task
+from sqlalchemy.exc import StatementError
 
-from shared.errors import WaihuError
+from shared.errors import StatementFailed, WaihuError, database_kind
 from workers.house import DATABASE_AWAY, Household
 
 TRIES = 3
@@ -41,7 +42,10 @@ class Errand(Task):  # type: ignore[type-arg]
         self._turn = Turn() if alone else None
 
     def run(self, *args: Any) -> None:
-        """Runs the body. An error that is a bug is logged and raised, and Flower shows it; others are left to the sweep."""
+        """Runs the body. An error that is a bug is logged and raised, and Flower shows it; others are left to the sweep.
+
+        Of a database's error, which quotes what was to be stored, only the kind is raised: Celery logs and sends its text.
+        """
         if self._turn is None:
             self._attempt(args)
             return
@@ -73,6 +77,9 @@ class Errand(Task):  # type: ignore[type-arg]
                     raise
                 log.warning("not now; left to the sweep", extra=fields | _named(error))
                 return
+            except StatementError as error:
+                log.exception("a task failed", extra=fields)
+                raise StatementFailed(database_kind(error)) from None
             except Exception:
                 log.exception("a task failed", extra=fields)
                 raise

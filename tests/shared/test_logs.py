@@ -90,6 +90,22 @@ def test_whatever_is_said_takes_one_line_and_acts_on_no_terminal(
         assert json.loads(written)["plain"] == "\x1b]0;owned\x07"
 
 
+def test_what_led_to_an_error_is_told_with_it_and_so_are_those_of_a_group(tmp_path: Path) -> None:
+    stream = io.StringIO()
+    logs.configure(settings(tmp_path), "api", stream)
+    try:
+        try:
+            raise KeyError("first")
+        except KeyError as error:
+            raise ExceptionGroup("both", [OSError("one"), ValueError("two")]) from error
+    except ExceptionGroup:
+        logging.getLogger("x").exception("it failed")
+    told = stream.getvalue()
+    assert [told.index(text) for text in ("'first'", "direct cause", "both", "one", "two")] == sorted(
+        told.index(text) for text in ("'first'", "direct cause", "both", "one", "two")
+    )
+
+
 def test_an_error_cannot_forge_a_line_either(tmp_path: Path) -> None:
     stream = io.StringIO()
     logs.configure(settings(tmp_path), "api", stream)

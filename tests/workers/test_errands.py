@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import threading
+import traceback
 from collections.abc import Callable
 
 import pytest
 import redis
 import sqlalchemy.exc
 
+from shared import logs
+from shared.errors import StatementFailed
 from tests.workers.twins import Office
 from workers.errands import TRIES, Body, Errand, shown
 from workers.house import Household
@@ -127,3 +131,30 @@ def test_a_process_makes_one_house() -> None:
     for thread in threads:
         thread.join(30)
     assert len(made) == 1
+
+
+def test_of_a_databases_error_logs_and_flower_see_the_kind_alone(
+    errand: Callable[..., Errand], office: Office, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its text quotes what was to be stored."""
+    said = "我叫张三"
+
+    class Untranslatable(Exception):
+        pgcode = "22P05"
+
+    def body(_house: object) -> None:
+        try:
+            raise Untranslatable(f'CONTEXT: JSON data, line 1: [{{"content": "{said}')
+        except Untranslatable as orig:
+            raise sqlalchemy.exc.DataError(f"UPDATE calls SET dialogue='{said}'", None, orig) from orig
+
+    with pytest.raises(StatementFailed) as failed:
+        errand(body).run()
+    seen_by_celery = "".join(traceback.format_exception(failed.value))
+    stream = io.StringIO()
+    logs.configure(office.settings, "worker", stream)
+    logging.getLogger("x").handle(caplog.records[-1])
+    assert "DataError 22P05" in seen_by_celery
+    assert "sqlalchemy.exc.DataError 22P05" in stream.getvalue()
+    assert "in body" in stream.getvalue()
+    assert said not in seen_by_celery + stream.getvalue()

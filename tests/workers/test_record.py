@@ -67,6 +67,24 @@ def talk(at: int) -> list[Line]:
     ]
 
 
+def test_a_character_that_no_database_stores_costs_no_record(office: Office) -> None:
+    uuid = dialled(office)
+    tell(office, uuid, "firstAnswer")
+    lines: list[Line] = [
+        Begin(at=office.now, call_id="c", part=1),
+        Turn(role="user", content="别再打\0了", start=office.now, end=office.now),
+        Tag(at=office.now, name="do_not_call"),
+        Tag(at=office.now, name="satis\0faction", value="\0"),
+    ]
+    write_lines(office, uuid, lines)
+    finish_call(office.house, uuid)
+    call = office.call(uuid)
+    assert call.dialogue == [{"role": "user", "content": "别再打\ufffd了"}]
+    assert [(tag["name"], tag["value"]) for tag in call.tags][1:] == [("satis\ufffdfaction", "\ufffd")]
+    with reading(office.house.engine) as connection:
+        assert connection.execute(select(do_not_call.c.number)).scalar_one() == "13800138000"
+
+
 def test_a_sentence_that_was_being_spoken_when_media_died_is_kept_as_far_as_it_was_heard(office: Office) -> None:
     uuid = dialled(office)
     tell(office, uuid, "firstAnswer")
