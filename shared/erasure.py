@@ -140,8 +140,8 @@ def erase(
     trace = _trace(connection, line, country, root, zone)
     _require_quiet(trace)
     stop_tasks(connection, mine & tasks.c.state.in_(sorted(WAITING_TASKS)), now)
-    for path in (*trace.wavs, *trace.transcripts):
-        path.unlink(missing_ok=True)
+    for place in _places(trace.calls, root, zone):
+        recordings.remove(place)
     for start in range(0, len(trace.events), AT_ONCE):
         chunk = trace.events[start : start + AT_ONCE]
         connection.execute(delete(phone_events).where(phone_events.c.id.in_(chunk)))
@@ -219,8 +219,8 @@ def _trace(connection: Connection, line: str, country: str, root: Path, zone: Zo
         found_calls,
         _events(connection, line, country),
         list(connection.execute(select(deliveries.id).where(deliveries.batch_id.in_(mine))).scalars()),
-        _files(found_calls, root, zone, ".wav"),
-        _files(found_calls, root, zone, ".jsonl"),
+        _files(found_calls, root, zone, *_SOUND),
+        _files(found_calls, root, zone, *_WORDS),
         connection.execute(select(func.count()).where(do_not_call.c.line == line)).scalar_one(),
     )
 
@@ -261,24 +261,35 @@ def _lines_in(value: Any, country: str) -> Iterable[str]:
             pass
 
 
-def _files(rows: Sequence[Row[*tuple[Any, ...]]], root: Path, zone: ZoneInfo, ending: str) -> list[Path]:
-    """All parts of the calls' recordings or transcripts: where they belong now, and where the record says."""
+_SOUND, _WORDS = (".wav", ".tmp"), (".jsonl",)
+"""Endings of a call's recordings, those included that were being joined when somebody died, and of its transcripts."""
+
+
+def _files(rows: Sequence[Row[*tuple[Any, ...]]], root: Path, zone: ZoneInfo, *endings: str) -> list[Path]:
+    """All parts of the calls' recordings or transcripts."""
+    found: set[Path] = set()
+    for place in _places(rows, root, zone):
+        files = [*place.parent.glob(f"{place.name}.*"), *recordings.torn(place)]
+        found |= {path for path in files if path.suffix in endings}
+    return sorted(found)
+
+
+def _places(rows: Sequence[Row[*tuple[Any, ...]]], root: Path, zone: ZoneInfo) -> list[Path]:
+    """Where the calls' files are, without their endings: where they belong now, and where the record says."""
     found: set[Path] = set()
     for row in rows:
-        places = {root / recordings.stem(row.uuid, row.created_at, zone)}
+        found.add(root / recordings.stem(row.uuid, row.created_at, zone))
         if row.wav_file:
             try:
-                places.add(recordings.resolve(root, row.wav_file).parent / row.uuid)
+                found.add(recordings.resolve(root, row.wav_file).parent / row.uuid)
             except RecordingPathError:
                 pass  # a name that is no recording's is nobody's file
-        for place in places:
-            found |= {path for path in place.parent.glob(f"{row.uuid}.*") if path.suffix == ending}
     return sorted(found)
 
 
 def _after(connection: Connection, before: _Trace, root: Path, zone: ZoneInfo) -> Found:
     """What a search by number finds now, and which of the files are still there: nothing, but a do-not-call entry."""
     now = _trace(connection, before.line, before.country, root, zone)
-    left = [sum(path.exists() for path in paths) for paths in (before.wavs, before.transcripts)]
+    left = [len(_files(before.calls, root, zone, *endings)) for endings in (_SOUND, _WORDS)]
     found = now.found
     return Found(found.tasks, found.calls, found.events, left[0], left[1], found.webhook_deliveries, found.do_not_call)

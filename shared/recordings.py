@@ -26,6 +26,8 @@ from shared.unicode import storable
 ROOT = "ai_call"
 MAX_PARTS = 50
 """More sessions than this for one call mean a socket that comes and goes for ever, not a call."""
+LOOKS = 20
+"""For files of a call that is erased; more than a few times nobody finds any."""
 MARKER = ".filesystem"
 _NAME = re.compile(r"ai_call/\d{4}/\d{2}/\d{2}/\d{2}/(?P<uuid>\d{19})(?:\.\d{1,2})?\.wav", re.ASCII)
 
@@ -70,6 +72,28 @@ def parts(root: Path, name_stem: str, ending: Literal["wav", "jsonl"]) -> list[P
             break
         found.append(path)
     return found
+
+
+def torn(place: Path) -> list[Path]:
+    """Whole recordings of a call that somebody is joining, or was when they died; ``place`` is its files' path without
+    an ending."""
+    return sorted(place.parent.glob(f".{place.name}.*.tmp"))
+
+
+def remove(place: Path) -> None:
+    """Removes every file of a call; ``place`` is their path without an ending. Raises OSError.
+
+    Until two looks in a row find none: a recording that is being joined changes its name once, which one look may miss.
+    Nobody can begin to join what is gone.
+    """
+    quiet = 0
+    for _ in range(LOOKS):
+        found = [*place.parent.glob(f"{place.name}.*"), *torn(place)]
+        for path in found:
+            path.unlink(missing_ok=True)
+        quiet = 0 if found else quiet + 1
+        if quiet == 2:
+            return
 
 
 def filesystem_id(root: Path) -> str:

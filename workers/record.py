@@ -50,7 +50,10 @@ class Part:
 
 
 def finish_call(house: House, uuid: str) -> None:
-    """Joins transcript and recording into the call's row; if media is done with the call, the call is over."""
+    """Joins transcript and recording into the call's row; if media is done with the call, the call is over.
+
+    The customer may be erased meanwhile: then nothing is written, and whatever was put back into the directory goes.
+    """
     if not is_call_uuid(uuid):
         return
     with house.read() as connection:
@@ -169,6 +172,7 @@ def _finish_recording(house: House, call: Call, parts: Sequence[Part]) -> str:
         done = parts[-1].end is not None or not call.live if parts else False
         look = wav.repair if done else wav.inspect
         found = [(sound, part.began) for part in parts if part.wav and (sound := look(part.wav)) and sound.length]
+        _clear_torn(house, target.with_suffix(""))
         if not found:
             return ""
         if done and len(parts) > 1:
@@ -178,12 +182,22 @@ def _finish_recording(house: House, call: Call, parts: Sequence[Part]) -> str:
     return f"{stem}.wav" if target.is_file() else ""
 
 
+def _clear_torn(house: House, place: Path) -> None:
+    """What a worker left that was killed while it joined this recording: nobody has written to it for a while."""
+    for path in recordings.torn(place):
+        if house.clock.now_ms() - path.stat().st_mtime * 1000 > GROWING_MS:
+            path.unlink(missing_ok=True)
+
+
 def _save(
     connection: Connection, house: House, uuid: str, parts: Sequence[Part], recording: str
 ) -> tuple[Change | None, list[int]]:
     """The change that the end of the session is, and the tasks whose live calls the customer does not want any more."""
     held = store.hold(connection, uuid=uuid)
     if held is None:
+        return None, []
+    if not held.number:  # erased since the files were read; under the row's lock, so that it is not erased after this
+        recordings.remove(house.settings.recordings_dir / _stem(house, held.call))
         return None, []
     tags = tags_of(parts)
     unwanted = _suppress(connection, held, house.clock.now_ms()) if _asked(tags) else []

@@ -39,7 +39,7 @@ def retain(house: House) -> None:
         return
     settings = house.settings
     counts = {
-        "recordings": _expire(house, settings.keep_recordings, ".wav"),
+        "recordings": _expire(house, settings.keep_recordings, ".wav", ".tmp"),
         "dialogues": _expire(house, settings.keep_dialogues, ".jsonl"),
         "events": _old_events(house, settings.keep_events),
         "deliveries": _old_rows(house, settings.keep_events, webhook_deliveries.c.id, _SETTLED),
@@ -51,30 +51,33 @@ def retain(house: House) -> None:
         house.redis.delete(RAN_KEY)
 
 
-def _expire(house: House, keep_seconds: float, ending: str) -> int:
-    """Files first, then what the records say of them: a round that dies in between is done again."""
+def _expire(house: House, keep_seconds: float, *endings: str) -> int:
+    """Files first, then what the records say of them: a round that dies in between is done again.
+
+    ``.tmp``: a whole recording that a worker was joining when it died (``workers.wav``).
+    """
     if not keep_seconds:
         return 0
     cutoff = house.clock.now_ms() - round(keep_seconds * 1000)
     files = _old_files(
-        house.settings.recordings_dir, datetime.fromtimestamp(cutoff / 1000, house.settings.timezone), ending
+        house.settings.recordings_dir, datetime.fromtimestamp(cutoff / 1000, house.settings.timezone), endings
     )
     for path in files:
         path.unlink(missing_ok=True)
     _remove_empty(house.settings.recordings_dir, {path.parent for path in files})
 
     def work(connection: Connection) -> int:
-        kept = _RECORDED if ending == ".wav" else _HEARD
+        kept = _RECORDED if ".wav" in endings else _HEARD
         ended = func.coalesce(calls.c.ended_at, calls.c.created_at) < cutoff
         some = select(calls.c.uuid).where(kept, calls.c.created_at < cutoff, calls.c.closed_at.is_not(None), ended)
-        values = {"wav_file": ""} if ending == ".wav" else {"dialogue": null(), "tags": null()}
+        values = {"wav_file": ""} if ".wav" in endings else {"dialogue": null(), "tags": null()}
         chosen = calls.c.uuid.in_(some.order_by(calls.c.created_at).limit(BATCH))
         return connection.execute(update(calls).where(chosen).values(values)).rowcount
 
     return max(len(files), house.commit(work))
 
 
-def _old_files(root: Path, cutoff: datetime, ending: str) -> list[Path]:
+def _old_files(root: Path, cutoff: datetime, endings: tuple[str, ...]) -> list[Path]:
     """At most BATCH files of hours that ended before ``cutoff``, oldest first; an hour's directory is named after it."""
     last = f"{cutoff - timedelta(hours=1):{_HOUR}}"
     found: list[Path] = []
@@ -82,7 +85,7 @@ def _old_files(root: Path, cutoff: datetime, ending: str) -> list[Path]:
         if hour > last or len(found) >= BATCH:
             break
         files = (root / recordings.ROOT / hour).iterdir()
-        found += sorted(path for path in files if path.suffix == ending and path.is_file())
+        found += sorted(path for path in files if path.suffix in endings and path.is_file())
     return found[:BATCH]
 
 

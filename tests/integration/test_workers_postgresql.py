@@ -12,6 +12,7 @@ import pytest
 import redis
 from sqlalchemy import create_engine, select, text
 
+from shared import recordings
 from shared.clock import FakeClock
 from shared.lifecycle import TaskState, stopped
 from shared.schema import tasks
@@ -22,6 +23,7 @@ from workers.dispatch import dispatch
 from workers.errands import Errand
 from workers.events import apply_events, stop_calls
 from workers.house import Household
+from workers.record import finish_call
 from workers.room import LEASES_KEY
 from workers.sweep import sweep
 
@@ -232,3 +234,24 @@ def test_sweeps_and_dispatchers_at_once_leave_nothing_behind(open_office: Callab
     assert len(office.phone.rings) == 40
     sweep(office.house)
     assert office.house.redis.zcard(LEASES_KEY) == 0
+
+
+def test_a_dialogue_with_a_character_that_postgresql_refuses_is_stored(open_office: Callable[..., Office]) -> None:
+    office = open_office()
+    batch_id = office.ticket()
+    dispatch(office.house)
+    (uuid,) = office.dials()
+    dial(office.house, uuid)
+    stem = recordings.stem(uuid, office.calls(batch_id)[0].created_at, office.settings.timezone)
+    path = recordings.part(office.settings.recordings_dir, stem, 1, "jsonl")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = [
+        recordings.Begin(at=office.now, call_id="c", part=1),
+        recordings.Turn(role="user", content="好\0的", start=office.now, end=office.now),
+        recordings.Tag(at=office.now, name="satisfaction", value="\0"),
+        recordings.End(at=office.now, reason="hangup", initiator="callee"),
+    ]
+    path.write_bytes(b"".join(map(recordings.encode_line, lines)))
+    finish_call(office.house, uuid)
+    call = office.call(uuid)
+    assert (call.dialogue[0]["content"], call.tags[0]["value"]) == ("好\ufffd的", "\ufffd")

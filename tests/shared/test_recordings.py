@@ -45,6 +45,27 @@ def test_a_recordings_name_leads_under_the_root(tmp_path: Path, name: str) -> No
     assert recordings.uuid_of(name) == UUID
 
 
+def test_a_recording_that_is_renamed_while_its_call_is_removed_is_gone_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look that comes by both names at the wrong moments finds neither."""
+    place = tmp_path / UUID
+    (tmp_path / f".{UUID}.x1.tmp").write_bytes(b"joined")
+    (tmp_path / f"{UUID}2.wav").write_bytes(b"of another call")
+    looks = []
+    torn = recordings.torn
+
+    def renamed(place: Path) -> list[Path]:
+        looks.append(place)
+        if len(looks) == 1:
+            (tmp_path / f".{UUID}.x1.tmp").rename(place.with_suffix(".wav"))
+        return torn(place)
+
+    monkeypatch.setattr(recordings, "torn", renamed)
+    recordings.remove(place)
+    assert [path.name for path in tmp_path.iterdir()] == [f"{UUID}2.wav"]
+
+
 ATTACKS = [
     "",
     "/",

@@ -12,13 +12,14 @@ import pytest
 from sqlalchemy import delete, select
 
 from shared import recordings
-from shared.database import reading
+from shared.database import reading, writing
 from shared.doorbell import FINISH_CALL, STOP_CALLS
+from shared.erasure import Found, erase
 from shared.recordings import Begin, End, Line, Tag, Turn
 from shared.schema import do_not_call
 from tests.workers.test_events import dialled, tell
 from tests.workers.twins import Office, cdr
-from workers import store
+from workers import record, store
 from workers.dispatch import dispatch
 from workers.record import GROWING_MS, audio_flows, finish_call
 from workers.sweep import sweep
@@ -391,3 +392,75 @@ def test_the_ring_deadline_ends_a_call_of_which_nothing_was_heard(office: Office
     office.advance(60)
     sweep(office.house)
     assert office.phone.hung_up == [f"call-{uuid}"]
+
+
+# --- erased meanwhile, killed meanwhile --------------------------------------------------------------------------------
+
+
+def in_two_parts(office: Office) -> tuple[str, Path]:
+    """An answered call that is over, and whose recording and transcript have two parts; its hour's directory."""
+    uuid = dialled(office)
+    tell(office, uuid, "firstAnswer")
+    for part in (1, 2):
+        write_lines(office, uuid, talk(office.now + part * 3_000), part)
+        path = write_wav(office, uuid, 1_000, part, part)
+    tell(office, uuid, "cdr", pay_load=cdr(1_000, 7_000))
+    return uuid, path.parent
+
+
+def forget(office: Office, number: str = "13800138000") -> Found:
+    root, zone = office.settings.recordings_dir, office.settings.timezone
+    with writing(office.house.engine) as connection:
+        proof = erase(connection, number, root, zone, office.now, reason="asked", actor="test")
+    return proof.remaining
+
+
+@pytest.mark.parametrize("moment", ["_finish_recording", "parts_of"])
+def test_nothing_of_a_customer_who_is_erased_meanwhile_comes_back(
+    office: Office, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """``parts_of``: before the parts are joined. ``_finish_recording``: when they are, and the whole is back in its place."""
+    uuid, place = in_two_parts(office)
+    work = getattr(record, moment)
+
+    def then_erase(*args: object) -> object:
+        done = work(*args)
+        forget(office)
+        if moment == "_finish_recording":
+            (place / f"{uuid}.wav").write_bytes(b"the whole talk")
+        return done
+
+    monkeypatch.setattr(record, moment, then_erase)
+    finish_call(office.house, uuid)
+    call = office.call(uuid)
+    assert (call.number, call.dialogue, call.tags, call.wav_file) == ("", [], [], "")
+    assert [path.name for path in place.iterdir()] == []
+    with reading(office.house.engine) as connection:
+        assert connection.execute(select(do_not_call.c.number)).all() == []
+
+
+def test_a_customer_who_is_erased_while_the_whole_is_put_in_its_place_stays_erased(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uuid, place = in_two_parts(office)
+    replaced = os.replace
+
+    def late(source: str, target: Path) -> None:
+        forget(office)
+        replaced(source, target)
+
+    monkeypatch.setattr(os, "replace", late)
+    finish_call(office.house, uuid)
+    assert [path.name for path in place.iterdir()] == []
+
+
+def test_what_a_worker_left_that_was_killed_while_it_joined_goes_with_the_next_record(office: Office) -> None:
+    uuid, place = in_two_parts(office)
+    old, new, others = (place / f".{name}.tmp" for name in (f"{uuid}.a1", f"{uuid}.b2", f"{'9' * 19}.c3"))
+    for path, age in ((old, 16), (new, 14), (others, 99)):
+        path.write_bytes(b"the whole talk")
+        os.utime(path, (office.now / 1000 - age, office.now / 1000 - age))
+    finish_call(office.house, uuid)
+    assert [path.exists() for path in (old, new, others)] == [False, True, True]
+    assert forget(office).recordings == 0
+    assert [path.name for path in place.iterdir()] == [others.name]

@@ -73,6 +73,15 @@ def test_each_goes_at_its_own_time(open_office: Callable[..., Office]) -> None:
     assert office.settings.recordings_dir.exists()
 
 
+def test_a_recording_that_nobody_joined_to_its_end_goes_with_the_others(open_office: Callable[..., Office]) -> None:
+    office = open_office(keep_recordings="30d")
+    torn = [recorded(office, str(n) * 19, age).with_name(f".{str(n) * 19}.a1b2c3.tmp") for n, age in ((1, 29), (2, 31))]
+    for path in torn:
+        path.write_bytes(b"x")
+    retain(office.house)
+    assert [path.exists() for path in torn] == [True, False]
+
+
 def test_events_go_once_they_are_applied_and_old(open_office: Callable[..., Office]) -> None:
     office = open_office(keep_events="1d")
     for applied in (office.now, office.now, None):
