@@ -74,9 +74,9 @@ def sweep(house: House) -> None:
     steps: Sequence[Callable[[House], None]] = (
         tell_time,
         renew_room,
-        compute_lines,
         lost_events,
         deadlines,
+        compute_lines,
         lost_stops,
         media_gone,
         lost_dials,
