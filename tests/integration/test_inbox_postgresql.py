@@ -13,7 +13,9 @@ from tests.integration.test_workers_postgresql import open_office, redis_server
 from tests.workers.test_events import dialled
 from tests.workers.twins import Office, cdr
 from workers.deadlines import deadlines
-from workers.inbox import _OF_CALL, MOST, lost_events
+from workers.events import apply_events
+from workers.hearing import _OF_CALL
+from workers.inbox import MOST, lost_events
 
 __all__ = ["open_office", "redis_server"]
 
@@ -31,6 +33,21 @@ def test_a_deadline_waits_for_an_event_that_another_worker_has_in_hand(open_offi
         deadlines(office.house)
         assert (office.call(uuid).state, office.phone.hung_up) == ("ringing", [])
     deadlines(office.house)
+    assert (office.call(uuid).state, office.task(office.call(uuid).batch_id).state) == ("ended", "completed")
+
+
+def test_a_cdr_that_names_no_answer_waits_for_an_event_that_another_worker_has_in_hand(
+    open_office: Callable[..., Office],
+) -> None:
+    office = open_office(retry_no_answer="30m")
+    uuid = dialled(office)
+    answered = office.event("firstAnswer", request_id=uuid)
+    ended = office.event("cdr", request_id=uuid, pay_load=cdr(None, 9_000))
+    with writing(office.house.engine) as elsewhere:
+        elsewhere.execute(select(phone_events).where(phone_events.c.id == answered).with_for_update()).all()
+        apply_events(office.house, [ended])
+        assert (office.call(uuid).state, office.stored_event(ended).applied_at) == ("ringing", None)
+    apply_events(office.house, [ended])
     assert (office.call(uuid).state, office.task(office.call(uuid).batch_id).state) == ("ended", "completed")
 
 
