@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine, insert
 from api.transactions import write
 from shared.phone.wire import Event
 from shared.schema import phone_events
-from shared.storable import storable
+from shared.unicode import storable, storable_document
 
 _columns = phone_events.c
 
@@ -35,9 +35,9 @@ def _row(event: Event, body: dict[str, Any], now: int) -> dict[str, Any]:
         "event_name": _kept(event.event_name, 64),
         "request_id": _kept(event.request_id, 100),
         "call_id": _kept(event.call_id, 100),
-        "body": storable(body),
+        "body": storable_document(body),
     }
 
 
 def _kept(text: str, longest: int) -> str:
-    return storable(text)[:longest]  # type: ignore[no-any-return]
+    return storable(text)[:longest]

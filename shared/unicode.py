@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 REPLACEMENT = "\ufffd"
 _UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
@@ -18,6 +19,17 @@ def storable(text: str) -> str:
         return text
     whole = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     return whole.replace("\0", REPLACEMENT)
+
+
+def storable_document(value: Any) -> Any:
+    """As ``storable``, of every text in a JSON document, keys included."""
+    if isinstance(value, str):
+        return storable(value)
+    if isinstance(value, list):
+        return [storable_document(item) for item in value]
+    if isinstance(value, dict):
+        return {storable(key): storable_document(item) for key, item in value.items()}
+    return value
 
 
 def ends_in_half(text: str) -> bool:

@@ -15,7 +15,6 @@ from shared.doorbell import STOP_CALLS
 from shared.ids import is_call_uuid
 from shared.lifecycle import Answered, AudioLost, Call, MediaEnded
 from shared.schema import calls
-from shared.storable import storable
 from shared.suppression import CUSTOMER, suppress
 from workers import store, wav
 from workers.effects import carry_out
@@ -116,14 +115,14 @@ def dialogue_of(parts: Sequence[Part]) -> list[dict[str, str]]:
     """Every heard turn, in the order of time (callcenter-api, ``dialogue``); without what no database stores."""
     turns = [turn for part in parts for turn in recordings.turns(part.lines)]
     turns.sort(key=lambda turn: turn.start)
-    return [{"role": turn.role, "content": storable(turn.content)} for turn in turns]
+    return [{"role": turn.role, "content": turn.content} for turn in turns]
 
 
 def tags_of(parts: Sequence[Part]) -> list[dict[str, Any]]:
     """Every outcome the agent noted, in the order of time; without what no database stores."""
     tags = [line for part in parts for line in part.lines if isinstance(line, recordings.Tag)]
     tags.sort(key=lambda tag: tag.at)
-    return [{"name": storable(tag.name), "value": storable(tag.value), "at": tag.at} for tag in tags]
+    return [{"name": tag.name, "value": tag.value, "at": tag.at} for tag in tags]
 
 
 def media_ended(parts: Sequence[Part], now: int) -> MediaEnded | None:

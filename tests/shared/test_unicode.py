@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.unicode import ends_in_half, storable
+from shared.unicode import ends_in_half, storable, storable_document
 
 
 @pytest.mark.parametrize(
@@ -39,3 +39,8 @@ def test_a_first_half_is_told_from_a_second_one() -> None:
     assert ends_in_half("好\ud83d")
     assert not ends_in_half("好\ude00")
     assert not ends_in_half("")
+
+
+def test_of_a_document_every_text_is_storable() -> None:
+    given = {"a\0": ["\0", 1, None, {"b": "\ud800", "c": "😀 as it is"}]}
+    assert storable_document(given) == {"a\ufffd": ["\ufffd", 1, None, {"b": "\ufffd", "c": "😀 as it is"}]}
