@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 from itertools import pairwise
 from typing import Any
@@ -65,6 +66,8 @@ def wrong_clocks(house: House, seed: int, witness: Witness) -> Struck:
     holding = house.post(house.tickets([HOLDER] * 3, HOLDING))
     batch = house.submit(people[::2])
     wait_for(lambda: on_the_phone(house, holding) == len(holding.ids), SOON, "nobody is on the phone")
+    with suppress(TimeoutError):  # media learn what time it is, and tell it, every few seconds
+        wait_for(lambda: not _untold(house, "ahead", "behind"), SOON, "")
     broken = _untold(house, "ahead", "behind")
     broken += _hung_up(house, holding, "where clocks differ")
     house.set_clocks(OTHERWISE)
