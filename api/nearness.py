@@ -7,12 +7,11 @@ browser then says in Host what name it went by, and in Origin whose page asks.
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
 from flask import Request
 from werkzeug.exceptions import Forbidden
 
 from shared.settings import Settings, is_loopback
+from shared.values import host_of
 
 
 class NotNear(Forbidden):
@@ -28,18 +27,10 @@ class NotNear(Forbidden):
 
 def require_near(request: Request, settings: Settings) -> None:
     """Raises NotNear. A program that sends neither header is no browser's page."""
-    ours = _host_of(settings.public_url)
+    ours = host_of(settings.public_url)
     host, origin = request.headers.get("Host"), request.headers.get("Origin")
     for header, given in (("Host", host and f"//{host}"), ("Origin", origin)):
         if given is not None:
-            name = _host_of(given)
+            name = host_of(given)
             if not name or not (name == ours or is_loopback(name)):
                 raise NotNear(header)
-
-
-def _host_of(url: str) -> str:
-    """In small letters, without the port; "" if there is none, as in the Origin ``null``."""
-    try:
-        return urlsplit(url).hostname or ""
-    except ValueError:
-        return ""

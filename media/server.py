@@ -17,6 +17,8 @@ from websockets.http11 import Request, Response
 from media.accepting import let_in_the_last
 from media.legs.door import FIRST_FRAME_SECONDS, PhoneDoor, secret_fits
 from media.legs.socket import MAX_MESSAGE_BYTES, AudioConnection
+from shared.settings import is_loopback
+from shared.values import host_of
 
 PHONE_PATH = "/phone"
 CALL_PATHS = ("/call", "/list", "/kill", "/iceservers")
@@ -148,6 +150,11 @@ class MediaServer:
             return _json(
                 http.HTTPStatus.UNAUTHORIZED,
                 {"error": "expected the phone secret, as ?secret= or Authorization: Bearer (WAIHU_PHONE_SECRET)"},
+            )
+        if not self._secret and not all(is_loopback(host_of(one)) for one in request.headers.get_all("Origin")):
+            # A browser opens sockets to any address for whatever page it shows, and says whose page it is.
+            return _json(
+                http.HTTPStatus.FORBIDDEN, {"error": "expected no page of another host, or WAIHU_PHONE_SECRET"}
             )
         if request.headers.get("Upgrade", "").lower() != "websocket":
             return _json(http.HTTPStatus.UPGRADE_REQUIRED, {"error": "expected a WebSocket"})

@@ -148,3 +148,11 @@ def _is_url(text: str, schemes: tuple[str, ...]) -> bool:
         return parts.scheme in schemes and bool(host) and parts.port != 0
     except ValueError:
         return False
+
+
+def host_of(url: str) -> str:
+    """In small letters, without the port; "" if there is none, as in the Origin ``null``."""
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
