@@ -31,7 +31,7 @@ up: $(VENV)/.runtime
 	@exec $(BIN)/waihu up
 
 test: $(VENV)/.dev
-	@$(BIN)/python -m pytest -m "not slow and not integration"
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 -m "not slow and not integration"
 
 check: $(VENV)/.dev
 	@$(BIN)/ruff format --check .

@@ -5,9 +5,10 @@ Whoever attacks makes a Verdict, counts into it what happened, and gives it to `
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 HEADER = """| attack | tried | tasks | survived | answered | rings per call row (max) | tasks not final | lost words |
 |---|---|---|---|---|---|---|---|"""
@@ -67,6 +68,16 @@ def recorded(attack: str, *, speech: bool = True) -> Iterator[Verdict]:
         yield verdict
     finally:
         _recorded.append(verdict)
+
+
+def told() -> list[dict[str, Any]]:
+    """What is in the table, as one process tells it to another."""
+    return [asdict(verdict) | {"suffered": sorted(verdict.suffered)} for verdict in _recorded]
+
+
+def take(verdicts: Iterable[dict[str, Any]]) -> None:
+    """Puts in the table what another process has ``told``."""
+    _recorded.extend(Verdict(**{**verdict, "suffered": set(verdict["suffered"])}) for verdict in verdicts)
 
 
 def lines() -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from tests import table
@@ -42,3 +44,11 @@ def test_an_attack_that_broke_something_is_in_the_table_and_fails() -> None:
     with pytest.raises(ZeroDivisionError), recorded("stops"):
         raise ZeroDivisionError
     assert len(table.lines()) == 4
+
+
+def test_what_another_process_tells_is_in_the_table_too() -> None:
+    with recorded("kills") as verdict:
+        verdict.tried, verdict.tasks, verdict.suffered, verdict.most_rings = 3, 4, {"1"}, 1
+    told = json.loads(json.dumps(table.told()))
+    table.take(told)
+    assert table.lines()[-1] == "| kills | 6 | 8 | 6 | 0 | 1 | 0 | 0 of 0 |"
