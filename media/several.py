@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import subprocess
 import sys
 import time
+from contextlib import suppress
 
 LIVED_SECONDS = 10.0
 """Who ends sooner never served: a setting is wrong, or the port is taken."""
@@ -26,13 +26,14 @@ class Siblings:
         """``lived``: seconds after which a process has served, for tests."""
         self._count = count
         self._lived = lived
-        self._children: dict[int, subprocess.Popen[bytes]] = {}
         self._began: dict[int, float] = {}
+        """When each that lives was started, by its process id."""
         self._told = False
         self._pause = 0.0
 
     def run(self) -> int:
-        """Until told to leave; the worst of their exit codes. Only one that never served ends all the others.
+        """Until told to leave; the worst of their exit codes. Only one that never served ends all the others, and its
+        code is the one that counts.
 
         Told to, each leaves in its own time: a second word would end the calls of those that take longer. Raises OSError
         if the first of them cannot be started.
@@ -41,22 +42,23 @@ class Siblings:
         signal.signal(signal.SIGINT, self._forward)
         for _ in range(self._count):
             self._start()
-        worst = 0
-        while self._children:
+        cause = worst = 0
+        while self._began:
             pid, status = os.wait()
-            del self._children[pid]
             lived = time.monotonic() - self._began.pop(pid)
             code = abs(os.waitstatus_to_exitcode(status))
             if not self._told and lived < self._lived and not self._pause:
+                cause = code
                 self._forward(signal.SIGTERM, None)
             if self._told or not self._start_again(code, lived):
                 worst = max(worst, code)
-        return worst
+        return cause or worst
 
     def _start(self) -> None:
-        child = subprocess.Popen([sys.executable, "-m", "media.main"])
-        self._children[child.pid] = child
-        self._began[child.pid] = time.monotonic()
+        pid = os.posix_spawn(sys.executable, [sys.executable, "-m", "media.main"], os.environ)
+        self._began[pid] = time.monotonic()
+        if self._told:  # in this very moment: whoever forwarded it did not know of this one
+            os.kill(pid, signal.SIGTERM)
 
     def _start_again(self, code: int, lived: float) -> bool:
         """After a pause, longer each time if it keeps on ending; False if told to leave meanwhile."""
@@ -78,5 +80,6 @@ class Siblings:
 
     def _forward(self, number: int, _frame: object) -> None:
         self._told = True
-        for child in self._children.values():
-            child.send_signal(number)
+        for pid in self._began:
+            with suppress(ProcessLookupError):  # it was waited for a moment ago
+                os.kill(pid, number)
