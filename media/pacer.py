@@ -110,6 +110,8 @@ class Pacer:
         self._wheel = Wheel(clock())
         self._phases: list[list[Sink]] = [[] for _ in range(PHASES)]
         self._phase_of: dict[int, int] = {}
+        self._left = False
+        """Whether a sink has left since the walk that goes on began."""
         self._timer: asyncio.TimerHandle | None = None
         self.lateness = Lateness()
         """Of each phase that was ticked, against its own deadline."""
@@ -132,6 +134,7 @@ class Pacer:
         phase = self._phase_of.pop(id(sink), None)
         if phase is not None:
             self._phases[phase] = [other for other in self._phases[phase] if other is not sink]
+            self._left = True
 
     def stop(self) -> None:
         """Cancels the timer and forgets all sinks."""
@@ -163,8 +166,9 @@ class Pacer:
     def _serve(self, sinks: list[Sink], now: float, deadline: float) -> None:
         """``add`` and ``remove`` replace the list, so a call that leaves within the tick does not disturb the walk."""
         self.lateness.add(now - deadline)
+        self._left = False
         for sink in sinks:
-            if id(sink) not in self._phase_of:
+            if self._left and id(sink) not in self._phase_of:
                 continue
             try:
                 sink.frames_due(now)

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from media.audio.errors import AudioError, OddLengthError
 from media.subtitle import HeardText, Mark, WordOffset, heard_text, next_sentence_end
 
+_NOTHING = memoryview(b"")
+
 REPEAT_MS = 40
 """The most that a resumed play repeats: enough to hear a broken syllable whole, too little to be taken for a stutter."""
 
@@ -23,8 +25,9 @@ class Play:
     """A handle that TTS and file players write to. Once it is over, ``append`` takes nothing and returns False."""
 
     __slots__ = (
-        "_at", "_chunks", "_frame", "_heard", "_limit", "_longest", "_marks", "_rate", "_runs", "_tail",
-        "appended", "begun", "ended", "interrupted", "over", "play_id", "starving", "taken", "unsent",
+        "_at", "_begun_at", "_chunks", "_end", "_frame", "_head", "_heard", "_keep", "_limit", "_longest", "_marks",
+        "_past", "_rate", "_runs", "_shift",
+        "appended", "begun", "ended", "interrupted", "over", "play_id", "starving", "taken",
     )  # fmt: skip
 
     def __init__(self, play_id: str, rate: int, frame: int, tail: int, longest: int) -> None:
@@ -35,8 +38,6 @@ class Play:
         """Samples that have come."""
         self.taken = 0
         """Samples that have left, less what was taken back to be sent again."""
-        self.unsent = 0
-        """Samples that wait."""
         self.begun = False
         """Whether its first frame has left."""
         self.ended = False
@@ -50,11 +51,22 @@ class Play:
         self._frame = frame
         self._longest = longest
         self._limit: int | None = None
+        self._keep = tail * frame * 2
+        self._past: deque[memoryview] = deque()
+        """Chunks that have left: as many as hold, with what has left of the next, ``_keep`` bytes."""
         self._chunks: deque[memoryview] = deque()
+        self._head = _NOTHING
+        self._end = 0
+        """The first of the chunks, and its length: what each frame asks for."""
         self._at = 0
-        self._tail: deque[memoryview] = deque(maxlen=tail)
+        """Bytes of it that have left."""
         self._marks: list[Mark] = []
-        self._runs: list[list[int]] = []
+        self._runs: list[tuple[int, int, int]] = []
+        """Where samples that left in one go are on the timeline and in the play, and how many; without the last such run."""
+        self._begun_at = 0
+        self._shift: int | None = None
+        """The last run began at that sample of the play, and lies that much later on the timeline. It reaches to ``taken``.
+        None: there is none."""
         self._heard = 0
 
     # --- what TTS does ------------------------------------------------------------------------------------------------
@@ -79,7 +91,7 @@ class Play:
         if samples:
             self._chunks.append(memoryview(pcm)[: samples * 2])
             self.appended += samples
-            self.unsent += samples
+            self._look()
         return not self.ended
 
     def mark(self, text: str, *, extend: bool = False) -> None:
@@ -141,6 +153,11 @@ class Play:
         return "".join(mark.text for mark in self._marks)
 
     @property
+    def unsent(self) -> int:
+        """Samples that wait."""
+        return 0 if self.over else self.appended - self.taken
+
+    @property
     def exhausted(self) -> bool:
         """Nothing waits and nothing will come."""
         return self.ended and not self.unsent
@@ -160,76 +177,77 @@ class Play:
 
     def next_frame(self) -> memoryview | None:
         """Takes the next frame; the last one is padded with zeros. None while too little has come."""
-        if self.unsent >= self._frame:
-            content = self._frame
-            chunk = self._chunks[0]
-            end = self._at + content * 2
-            if end < len(chunk):
-                frame = chunk[self._at : end]
-                self._at = end
-            else:
-                frame = self._join(content * 2)
-            self._tail.append(frame)
-        elif self.ended and self.unsent:
-            content = self.unsent
-            self._tail.append(self._join(content * 2))
-            frame = memoryview(bytes(self._tail[-1]).ljust(self._frame * 2, b"\0"))
-        else:
+        waiting = self.unsent
+        if waiting >= self._frame:
+            self.taken += self._frame
+            return self._cut(self._frame * 2)
+        if not (self.ended and waiting):
             return None
-        self.unsent -= content
-        self.taken += content
-        return frame
+        self.taken += waiting
+        return memoryview(bytes(self._cut(waiting * 2)).ljust(self._frame * 2, b"\0"))
 
     def next_in_run(self, at: int) -> memoryview | None:
         """``next_frame`` and ``sent`` in one for the usual case: a whole frame of what was appended in one piece, for
         timeline sample ``at``, where the one before it ended. None, and nothing taken, in every other case."""
-        count = self._frame
-        if self.unsent <= count or not self._runs:
+        begin = self._at
+        end = begin + self._frame * 2
+        shift = self._shift
+        if end >= self._end or shift is None or self.taken + shift != at:
             return None
-        run = self._runs[-1]
-        start, position, samples = run
-        chunk = self._chunks[0]
-        end = self._at + count * 2
-        if start + samples != at or position + samples != self.taken or end >= len(chunk):
-            return None
-        frame = chunk[self._at : end]
         self._at = end
-        self._tail.append(frame)
-        self.unsent -= count
-        self.taken += count
-        run[2] = samples + count
-        return frame
+        self.taken += self._frame
+        return self._head[begin:end]
 
-    def _join(self, size: int) -> memoryview:
+    def _cut(self, size: int) -> memoryview:
         """``size`` bytes from as many chunks as they lie in."""
         pieces: list[memoryview] = []
         while size:
-            chunk = self._chunks[0]
-            piece = chunk[self._at : self._at + size]
+            piece = self._head[self._at : self._at + size]
             pieces.append(piece)
             size -= len(piece)
             self._at += len(piece)
-            if self._at == len(chunk):
-                self._chunks.popleft()
+            if self._at == self._end:
+                self._past.append(self._chunks.popleft())
                 self._at = 0
+                self._look()
+                self._forget()
         return pieces[0] if len(pieces) == 1 else memoryview(b"".join(pieces))
+
+    def _look(self) -> None:
+        """The chunks have changed."""
+        self._head = self._chunks[0] if self._chunks else _NOTHING
+        self._end = len(self._head)
+
+    def _forget(self) -> None:
+        """Lets go of what will not be repeated any more."""
+        held = sum(map(len, self._past))
+        while held - len(self._past[0]) >= self._keep:
+            held -= len(self._past.popleft())
 
     def sent(self, start: int, samples: int, clock: int) -> None:
         """Notes that the last ``samples`` taken were sent for timeline sample ``start`` on."""
         position = self.taken - samples
-        if self._runs:
-            run = self._runs[-1]
-            if run[0] + run[2] == start and run[1] + run[2] == position:
-                run[2] += samples
-                return
+        if self._shift is None or position + self._shift != start:
+            self._close_run(position)
             self._heard = self.heard(clock)
             self._runs = [run for run in self._runs if run[0] + run[2] > clock]
-        self._runs.append([start, position, samples])
+            self._begun_at, self._shift = position, start - position
+
+    def _close_run(self, end: int) -> None:
+        """The last run reaches to sample ``end`` of the play: what leaves next is of another."""
+        if self._shift is not None:
+            self._runs.append((self._begun_at + self._shift, self._begun_at, end - self._begun_at))
+            self._shift = None
+
+    def _all_runs(self) -> list[tuple[int, int, int]]:
+        if self._shift is None:
+            return self._runs
+        return [*self._runs, (self._begun_at + self._shift, self._begun_at, self.taken - self._begun_at)]
 
     def heard(self, clock: int) -> int:
         """Samples of it that the far end has played by timeline sample ``clock``. Never falls, never beyond what left."""
         best = self._heard
-        for start, position, samples in self._runs:
+        for start, position, samples in self._all_runs():
             if clock > start:
                 best = max(best, position + min(samples, clock - start))
         return best
@@ -237,38 +255,36 @@ class Play:
     @property
     def heard_until(self) -> int:
         """The timeline sample at which the last that was sent is over."""
-        return max((start + samples for start, _, samples in self._runs), default=0)
+        return max((start + samples for start, _, samples in self._all_runs()), default=0)
 
     def rewind(self, samples: int) -> int:
-        """Takes up to ``samples`` of what left back to the front of the queue; returns how many."""
-        if self._at:
-            self._chunks[0] = self._chunks[0][self._at :]
-            self._at = 0
-        wanted = samples * 2
-        while wanted and self._tail:
-            frame = self._tail.pop()
-            if len(frame) > wanted:
-                self._tail.append(frame[:-wanted])
-                frame = frame[-wanted:]
-            self._chunks.appendleft(frame)
-            wanted -= len(frame)
-        back = samples - wanted // 2
-        self.unsent += back
-        self.taken -= back
-        return back
+        """Takes up to ``samples`` of what left back to the front of the queue; returns how many. None of a play that is over."""
+        if self.over:
+            return 0
+        self._close_run(self.taken)
+        size = min(samples * 2, self._keep, self.taken * 2)
+        self._at -= size
+        while self._at < 0:
+            self._chunks.appendleft(self._past.pop())
+            self._at += len(self._chunks[0])
+        self._look()
+        self.taken -= size // 2
+        return size // 2
 
     def unsend(self, clock: int) -> int:
         """The far end dropped what it had not played by ``clock``: takes that back to be sent; returns how much."""
         self._heard = self.heard(clock)
         self._runs.clear()
+        self._shift = None
         return self.rewind(max(0, self.taken - self._heard))
 
     def finish(self) -> None:
         """It is over: whatever TTS still brings is refused, and its audio is let go."""
         self.over = self.ended = True
         self._chunks.clear()
-        self._tail.clear()
-        self._at = self.unsent = 0
+        self._past.clear()
+        self._look()
+        self._at = 0
 
     def stop_at_sentence(self) -> int:
         """Lets it end with the sentence that is being sent; returns the sample at which that is (maybe a guess)."""
@@ -285,18 +301,16 @@ class Play:
         return stop
 
     def _drop_last(self, samples: int) -> None:
-        self.unsent -= samples
+        """The newest ``samples`` that wait are gone. ``appended`` is for the caller to set right."""
         left = samples * 2
         while left:
             chunk = self._chunks.pop()
             begin = self._at if not self._chunks else 0
-            size = len(chunk) - begin
-            if size > left:
-                self._chunks.append(chunk[:-left])
-                return
-            left -= size
-            if not self._chunks:
-                self._at = 0
+            kept = max(begin, len(chunk) - left)
+            left -= len(chunk) - kept
+            if kept:
+                self._chunks.append(chunk[:kept])
+        self._look()
 
     def text_at(self, sample: int) -> HeardText:
         """What has been heard of its texts when ``sample`` samples have."""

@@ -76,6 +76,11 @@ class Cut:
 class Playout:
     """One call's ledger."""
 
+    __slots__ = (
+        "_delay", "_epoch", "_facts", "_fading", "_frame", "_half", "_lead", "_longest", "_queue", "_rate", "_repeat",
+        "_sent_until", "_tail", "paused", "starvations", "still", "taken_at",
+    )  # fmt: skip
+
     def __init__(
         self,
         epoch: float,
@@ -102,6 +107,8 @@ class Playout:
         self._facts: list[Fact] = []
         self._sent_until = 0
         self.paused = False
+        self.still = False
+        """Whether the last ``take`` did nothing but send what was due of the play that goes on: ``facts`` has nothing to tell."""
         self.taken_at = 0
         """Timeline sample of the first frame that ``take`` returned last: where the recorder puts them all."""
         self.starvations = 0
@@ -148,20 +155,31 @@ class Playout:
         Depends on the clock alone: a late tick finds more due, an early one less. Empty when paused or idle.
         """
         queue = self._queue
-        clock = int((now - self._epoch) * self._rate + 0.5)
-        if self._fading or (queue and queue[0].exhausted):
-            self._settle(clock)
-        if not queue or self.paused:
-            return _NOTHING
         until = self._sent_until
+        clock = int((now - self._epoch) * self._rate + 0.5)
         ahead = until - clock
-        due = (self._lead + self._half - (ahead if ahead > 0 else 0)) // self._frame
-        if due <= 0:
-            return _NOTHING
-        if due == 1 and ahead > 0 and (frame := queue[0].next_in_run(until)) is not None:
+        if (  # what comes all day: one frame more of the play that goes on
+            queue
+            and ahead > 0
+            and (self._lead + self._half - ahead) // self._frame == 1
+            and not (self._fading or self.paused)
+            and (frame := queue[0].next_in_run(until)) is not None
+        ):
             self.taken_at = until
             self._sent_until = until + self._frame
+            self.still = not self._facts
             return (frame,)
+        self.still = False
+        return self._take(clock)
+
+    def _take(self, clock: int) -> Sequence[memoryview]:
+        self._settle(clock)
+        if not self._queue or self.paused:
+            return _NOTHING
+        ahead = self._sent_until - clock
+        due = (self._lead + self._half - max(0, ahead)) // self._frame
+        if due <= 0:
+            return _NOTHING
         frames = self._send(due, clock)
         if not frames and ahead <= 0:
             self._note_starvation(clock)

@@ -53,23 +53,25 @@ def _basis() -> npt.NDArray[np.float32]:
 _BASIS = _basis()
 
 
-def split(samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """The blocks of each row: [rows, samples] to [rows, blocks, BLOCK], one block every HOP samples."""
-    views = np.lib.stride_tricks.sliding_window_view(samples, BLOCK, axis=1)
-    return views[:, ::HOP]
+def classify(samples: npt.NDArray[np.float32]) -> npt.NDArray[np.intp]:
+    """The key of each block of each row as an index into KEYS, or NO_KEY: [rows, n * HOP] to [rows, n - 1].
 
-
-def classify(blocks: npt.NDArray[np.float32]) -> npt.NDArray[np.intp]:
-    """The key of each block as an index into KEYS, or NO_KEY. ``blocks``: [n, BLOCK], int16 values as float32."""
-    sums = blocks @ _BASIS
+    ``samples``: int16 values as float32. What two blocks have in common is the second half of the one and the first of
+    the other, so each half is summed on both and nothing is copied.
+    """
+    rows, hops = len(samples), samples.shape[1] // HOP
+    halves = samples.reshape(-1, HOP)
+    first = (halves @ _BASIS[:HOP]).reshape(rows, hops, -1)[:, :-1]
+    sums = (first + (halves @ _BASIS[HOP:]).reshape(rows, hops, -1)[:, 1:]).reshape(rows * (hops - 1), -1)
     power = (sums[:, :12] ** 2 + sums[:, 12:] ** 2) * np.float32(2.0 / BLOCK**2)
-    mean = np.einsum("ij,ij->i", blocks, blocks) / np.float32(BLOCK)
+    energy = np.einsum("ij,ij->i", halves, halves).reshape(rows, hops)
+    mean = (energy[:, :-1] + energy[:, 1:]).reshape(-1) / np.float32(BLOCK)
     tonal = (mean > _QUIETEST) & (power[:, :4].max(axis=1) + power[:, 4:8].max(axis=1) > _PURITY * mean)
-    keys = np.full(len(blocks), NO_KEY, np.intp)
+    keys = np.full(len(sums), NO_KEY, np.intp)
     at = np.flatnonzero(tonal)
     if len(at):  # speech has hardly any such block
         keys[at] = _key(power[at])
-    return keys
+    return keys.reshape(rows, hops - 1)
 
 
 def _key(power: npt.NDArray[np.float32]) -> npt.NDArray[np.intp]:

@@ -15,7 +15,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from media.audio.dtmf import BLOCK, HOP, NO_KEY, DtmfDetector, classify, split
+from media.audio.dtmf import HOP, NO_KEY, DtmfDetector, classify
 from media.audio.level import NoiseGate, powers
 from media.audio.ring import RING_SAMPLES, WINDOW, Ring
 from media.ears.hysteresis import Hysteresis, SpeechRule
@@ -225,8 +225,7 @@ class EarBank:
         )
 
     def _press(self, rows: Rows, index: npt.NDArray[np.int64], chunk: Floats, events: list[Event]) -> None:
-        blocks = split(chunk)
-        keys = classify(blocks.reshape(-1, BLOCK)).reshape(len(rows), -1)
+        keys = classify(chunk)
         for at in np.flatnonzero((keys != NO_KEY).any(axis=1) | self._dtmf_busy[rows]):
             row = int(rows[at])
             detector = self._detectors[row]

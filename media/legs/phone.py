@@ -35,6 +35,10 @@ log = logging.getLogger(__name__)
 class BadFrames:
     """Counts the frames of one socket that are none. One is logged, many in a row close it."""
 
+    __slots__ = (
+        "_call_id", "count", "run",
+    )  # fmt: skip
+
     def __init__(self, call_id: Callable[[], str]) -> None:
         self.count = 0
         self.run = 0
@@ -52,6 +56,11 @@ class BadFrames:
 
 class PhoneLeg:
     """One call's leg. A media.legs.leg.Leg; its socket may be replaced, its stream belongs to the call."""
+
+    __slots__ = (
+        "_actions", "_bad", "_cleaning", "_clock", "_host", "_over", "_playing", "_return", "_socket", "bad_frames",
+        "call_id", "delay_ms", "ready",
+    )  # fmt: skip
 
     def __init__(self, call_id: str, phone: StreamActions, clock: Callable[[], float]) -> None:
         self.call_id = call_id

@@ -9,8 +9,10 @@ which is handed nothing but whole frames and thus always stands at the beginning
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from typing import Any, cast
 
 from websockets.asyncio.server import ServerConnection
 from websockets.frames import Frame, Opcode
@@ -58,35 +60,63 @@ class Outbox:
     """
 
     def __init__(self) -> None:
-        self._waiting: list[tuple[AudioConnection, bytes]] = []
+        self._waiting: list[tuple[AudioConnection, Sequence[memoryview]]] = []
 
-    def put(self, connection: AudioConnection, data: bytes) -> None:
-        """Written when the loop has done what it is at."""
+    def put(self, connection: AudioConnection, frames: Sequence[memoryview]) -> None:
+        """Each becomes a message that is written when the loop has done what it is at."""
         if not self._waiting:
             connection.loop.call_soon(self._write)
-        self._waiting.append((connection, data))
+        self._waiting.append((connection, frames))
 
     def _write(self) -> None:
         waiting, self._waiting = self._waiting, []
-        for connection, data in waiting:
-            transport = connection.transport
-            if connection.is_open and not transport.is_closing():
-                transport.write(data)
+        for connection, frames in waiting:
+            wire = connection.wire
+            if connection.is_open and not wire.is_closing():
+                for frame in frames:
+                    size = len(frame)
+                    wire.write((_HEADER_320 if size == 320 else binary_header(size)) + frame)
 
 
 class AudioConnection(ServerConnection):
     """A connection whose messages go to ``receiver``, synchronously, once that is set."""
 
-    outbox: Outbox
-    """Where what it sends waits for the end of the loop's turn; set by its handler before anything is sent."""
-    receiver: Receiver | None = None
-    is_open = False
-    """Whether audio can still be sent."""
-    _fragments: list[bytes] | None = None
-    _rest = b""
-    """The beginning of a frame that has not come to its end."""
-    _through = False
-    """The library reads for itself from now on: what came is not for us to cut into frames."""
+    # What each frame asks for lies together: the library's own dictionary is large, and of many calls in no cache.
+    __slots__ = ("_fragments", "_rest", "_slow", "_through", "is_open", "outbox", "receiver", "wire")
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        """As the library makes its own."""
+        super().__init__(*arguments, **options)
+        self.outbox: Outbox
+        """Where what it sends waits for the end of the loop's turn; set by its handler before anything is sent."""
+        self.wire: asyncio.Transport
+        """Its transport, once it is connected."""
+        self.receiver: Receiver | None = None
+        self.is_open = False
+        """Whether audio can still be sent."""
+        self._fragments: list[bytes] | None = None
+        self._rest = b""
+        """The beginning of a frame that has not come to its end."""
+        self._through = False
+        """The library reads for itself from now on: what came is not for us to cut into frames."""
+        self._slow = False
+        """Whether more than MAX_UNSENT_BYTES wait for the peer."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Called by the loop, once."""
+        super().connection_made(transport)
+        self.wire = cast(asyncio.Transport, transport)
+        self.wire.set_write_buffer_limits(high=MAX_UNSENT_BYTES)
+
+    def pause_writing(self) -> None:
+        """Called by the loop when more than MAX_UNSENT_BYTES wait."""
+        super().pause_writing()
+        self._slow = True
+
+    def resume_writing(self) -> None:
+        """Called by the loop when most of it has gone."""
+        super().resume_writing()
+        self._slow = False
 
     def send_data(self) -> None:
         """Called by the library after whatever may have changed the connection's state."""
@@ -172,12 +202,9 @@ class AudioConnection(ServerConnection):
         """Sends one binary message a frame. Ignored on a closing socket. Raises SlowPeerError."""
         if not self.is_open:
             return
-        if self.transport.get_write_buffer_size() > MAX_UNSENT_BYTES:
+        if self._slow:
             raise SlowPeerError("expected the peer to read what it is sent, got a second of audio unread")
-        put = self.outbox.put
-        for frame in frames:
-            size = len(frame)
-            put(self, (_HEADER_320 if size == 320 else binary_header(size)) + frame)
+        self.outbox.put(self, frames)
 
 
 def _ignored(message: bytes | bytearray | memoryview) -> None:

@@ -53,6 +53,11 @@ class ListeningHost(Protocol):
 class Listening:
     """One call's. A media.ears.ears.Listener."""
 
+    __slots__ = (
+        "_check", "_host", "_moments", "_options", "_recognising", "_silence", "_silent_since", "_spoke_at", "_turn",
+        "_waiting_for_text", "_write_turn", "ears", "muted", "words",
+    )  # fmt: skip
+
     def __init__(
         self,
         host: ListeningHost,

@@ -22,6 +22,12 @@ class Recognising:
     """One call's. Audio that comes while no recogniser is open waits in the call's ring (10 s), and so does what one that
     failed had taken and not made final: the next one hears it again."""
 
+    __slots__ = (
+        "_began", "_configured", "_ears", "_failures", "_first_index", "_last_final", "_last_index", "_now",
+        "_on_failure", "_on_recognition", "_open", "_option", "_origin", "_recognizers", "_reopen", "_settled",
+        "_unsettled", "_uplink", "due",
+    )  # fmt: skip
+
     def __init__(
         self,
         recognizers: Recognizers,

@@ -45,6 +45,13 @@ log = logging.getLogger(__name__)
 class Session:
     """Implements media.driver.SessionPort for its driver, and the hosts of its parts."""
 
+    __slots__ = (
+        "_driver", "_last_sent", "_longest", "_nudge", "_on_end", "_orders", "_outbox", "_polite", "_so_far", "_soon",
+        "_taping", "_ticked_at", "_told_end", "_wait_input", "_waiting_since", "briefing", "clock", "id", "initiator",
+        "leg", "listening", "moments", "options", "over", "playout", "reason", "recording", "taps", "timers",
+        "transcript", "voice", "yielding",
+    )  # fmt: skip
+
     def __init__(
         self,
         identity: str,
@@ -178,12 +185,13 @@ class Session:
         if self.over:
             return
         self._ticked_at = now
-        self._send(now)
-        self.voice.look(now)
+        if not self._send(now):
+            self.voice.look(now)
         if now >= self.timers.next:
             self.timers.run(now)
 
-    def _send(self, now: float) -> None:
+    def _send(self, now: float) -> bool:
+        """True if the voice has nothing to look at: what it says goes on, and that is all."""
         if self.leg.ready:
             frames = self.playout.take(now + self._nudge)
             if len(frames) == 2 and not self._last_sent:
@@ -194,6 +202,8 @@ class Session:
                     frames = [SILENT_FRAME] * len(frames)
                 self.leg.send(frames)
                 self._taping.said(self.playout.taken_at, frames)
+            return self.playout.still
+        return False
 
     # --- the end ---
 

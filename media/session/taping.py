@@ -18,6 +18,10 @@ Both sides are handed over when either has so much, so that neither comes after 
 class Taping:
     """One call's."""
 
+    __slots__ = (
+        "_heard_at", "_heard_from", "_heard_to", "_recording", "_ring", "_ring_to", "_said", "_said_at", "_said_to",
+    )  # fmt: skip
+
     def __init__(self, recording: RecordingPort, ring: Ring) -> None:
         """``ring``: the call's ears', in which the customer's audio lies anyway until it is a piece."""
         self._recording = recording
@@ -50,15 +54,12 @@ class Taping:
         self._recording.customer(place, pcm)
 
     def said(self, start: int, frames: Sequence[memoryview]) -> None:
-        """Consecutive frames of ours from timeline sample ``start`` on."""
+        """Consecutive frames of ours, equally long, from timeline sample ``start`` on."""
         if start != self._said_to:
             self._flush_said()
-            self._said_at = self._said_to = start
-        end = start
-        for frame in frames:
-            self._said.append(frame)
-            end += len(frame) >> 1
-        self._said_to = end
+            self._said_at = start
+        self._said += frames
+        self._said_to = end = start + (len(frames[0]) >> 1) * len(frames)
         if end - self._said_at >= PIECE:
             self.flush()
 

@@ -54,6 +54,11 @@ class VoiceHost(Protocol):
 class Voice:
     """One call's."""
 
+    __slots__ = (
+        "_fallback", "_feed", "_file", "_host", "_leg", "_moments", "_numbers", "_options", "_telling", "_tracks",
+        "muted", "playout", "track",
+    )  # fmt: skip
+
     def __init__(
         self,
         host: VoiceHost,

@@ -15,6 +15,8 @@ from media.driver import SessionPort
 from media.protocol import events
 from media.protocol.commands import Tts
 from media.registry import headroom
+from media.session.listening import Listening
+from media.session.voice import Voice
 from shared import bus, doorbell, recordings
 from shared.errors import Refused
 from tests.media.office import PATIENCE, Office, answer, call_id_of, frame, office, uuid_of
@@ -192,10 +194,14 @@ def test_a_session_that_fails_in_its_tick_is_ended_and_the_others_go_on(
             first = await answer(here, bad, 1)
             second = await answer(here, good, 2)
 
-            def broken(now: float) -> None:
-                raise ZeroDivisionError
+            look = Voice.look
 
-            monkeypatch.setattr(first.voice, "look", broken)
+            def broken(voice: Voice, now: float) -> None:
+                if voice is first.voice:
+                    raise ZeroDivisionError
+                look(voice, now)
+
+            monkeypatch.setattr(Voice, "look", broken)
             await here.until(lambda: first.reason == "session_failed" or first.over)
             second.submit(Tts(text="您好", play_id="a"))
             await here.until(lambda: second.transcript.turns)
@@ -212,10 +218,10 @@ def test_a_call_that_cannot_be_closed_as_it_should_is_told_to_be_over(
         async with here.dial() as socket:
             session = await answer(here, socket, 1)
 
-            async def broken() -> None:
+            async def broken(listening: Listening) -> None:
                 raise ZeroDivisionError
 
-            monkeypatch.setattr(session.listening, "close", broken)
+            monkeypatch.setattr(Listening, "close", broken)
             session.end("stopped", "system")
             await socket.close()
             await here.until(lambda: here.rung(doorbell.FINISH_CALL) == [(uuid_of(1),)])

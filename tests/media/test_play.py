@@ -88,6 +88,39 @@ def test_what_is_taken_back_comes_again_and_nothing_else(samples: int, frames: i
     assert rest[: (samples - taken + returned) * 2] == ramp(taken - returned, samples - taken + returned)
 
 
+@given(
+    st.lists(st.integers(1, 400), max_size=12), st.lists(st.tuples(st.integers(0, 4), st.integers(0, 600)), max_size=8)
+)
+def test_what_is_taken_back_across_pieces_comes_again_in_order(sizes: list[int], moves: list[tuple[int, int]]) -> None:
+    """However the audio came in pieces, and however often some of it goes back: what comes next is what follows."""
+    play = play_of(tail=3)
+    for size in sizes:
+        play.append(ramp(play.appended, size))
+    at = 0
+    for frames, back in moves:
+        for _ in range(frames):
+            frame = play.next_in_run(at) or play.next_frame()
+            if frame is None:
+                break
+            assert bytes(frame) == ramp(play.taken - FRAME, FRAME)
+            play.sent(at, FRAME, at)
+            at += FRAME
+        assert play.rewind(back) <= min(back, 3 * FRAME)
+    play.end()
+    left = sum(sizes) - play.taken
+    assert play.unsent == left
+    assert all_frames(play)[: left * 2] == ramp(sum(sizes) - left, left)
+
+
+def test_nothing_is_taken_back_of_a_play_that_is_over() -> None:
+    play = play_of()
+    play.append(ramp(0, 480))
+    play.next_frame()
+    play.finish()
+    assert play.rewind(160) == 0
+    assert play.unsent == 0
+
+
 def test_a_padded_last_frame_is_taken_back_without_its_padding() -> None:
     play = play_of()
     play.append(ramp(0, 200))

@@ -52,6 +52,27 @@ def test_frames_are_320_bytes_in_order_and_the_last_is_padded() -> None:
     assert {len(frame) for frame in frames} == {320}
 
 
+def test_it_is_still_only_while_one_play_goes_on_and_there_is_nothing_to_tell() -> None:
+    playout = Playout(EPOCH)
+    one = playout.open("one")
+    one.append(ramp(0, 3200))
+    playout.take(at(0))
+    assert not playout.still, "its beginning is to be told"
+    assert playout.facts(at(0)) == [PlayStarted("one", 0)]
+    assert len(playout.take(at(20))) == 1
+    assert playout.still
+    playout.pause(at(30))
+    playout.take(at(40))
+    assert not playout.still
+    playout.resume(at(50))
+    playout.take(at(60))
+    assert len(playout.take(at(80))) == 1
+    assert playout.still
+    playout.cut(at(90))
+    playout.take(at(100))
+    assert not playout.still, "its end is to be told"
+
+
 @pytest.mark.parametrize("jitter", [-9, 9])
 def test_a_tick_a_little_early_or_late_neither_skips_nor_bunches(jitter: int) -> None:
     playout, _ = playing(2.0)

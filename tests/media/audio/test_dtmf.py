@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from media.audio.dtmf import HOP, KEYS, NO_KEY, DtmfDetector, classify, split
+from media.audio.dtmf import HOP, KEYS, NO_KEY, DtmfDetector, classify
 
 Floats = npt.NDArray[np.float64]
 
@@ -28,9 +28,9 @@ def key_tone(
 def keys_in(samples: Floats) -> str:
     """What the detector hears in a stretch of audio."""
     whole = len(samples) // HOP * HOP
-    blocks = split(samples[None, :whole].astype(np.float32))[0]
+    keys = classify(samples[None, :whole].astype(np.float32))[0]
     detector = DtmfDetector()
-    return "".join(digit for digit, _ in detector.feed(classify(blocks).tolist(), 0))
+    return "".join(digit for digit, _ in detector.feed(keys.tolist(), 0))
 
 
 def amid_silence(tone: Floats, offset: int, noise_db: float = -70.0) -> Floats:
@@ -94,8 +94,8 @@ def test_a_number_is_heard_in_order() -> None:
 
 
 def test_tells_where_a_key_began() -> None:
-    blocks = split(amid_silence(key_tone("3", 60), 0)[None, :2560].astype(np.float32))[0]
-    ((digit, sample),) = DtmfDetector().feed(classify(blocks).tolist(), 10_000)
+    keys = classify(amid_silence(key_tone("3", 60), 0)[None, :2560].astype(np.float32))[0]
+    ((digit, sample),) = DtmfDetector().feed(keys.tolist(), 10_000)
     assert digit == "3"
     assert abs(sample - 10_800) <= HOP
 

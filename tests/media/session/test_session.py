@@ -8,6 +8,7 @@ import pytest
 
 from media.audio.errors import OddLengthError
 from media.driver import SessionPort
+from media.playout import Playout
 from media.protocol import events
 from media.protocol.commands import Hangup, Interrupt, Pause, Tts
 from shared import recordings
@@ -276,7 +277,7 @@ def test_a_session_that_fails_at_its_end_too_is_hung_up_and_given_back(monkeypat
     scene = Scene()
     scene.session.submit(Tts(text="您好", play_id="a"))
     scene.run(0.2)
-    monkeypatch.setattr(scene.session.playout, "cut", lambda now: 1 // 0)
+    monkeypatch.setattr(Playout, "cut", lambda playout, now: 1 // 0)
     with pytest.raises(ZeroDivisionError):
         scene.session.end("session_failed", "error")
     scene.drain()
