@@ -54,6 +54,9 @@ class Deaf:
     def finish(self) -> None:
         """Nothing is outstanding."""
 
+    async def finished(self) -> None:
+        """Nothing will come."""
+
     async def close(self) -> None:
         """Nothing is open."""
 

@@ -262,7 +262,7 @@ class Play:
         if self.over:
             return 0
         self._close_run(self.taken)
-        size = min(samples * 2, self._keep, self.taken * 2)
+        size = min(samples * 2, self._keep, self._at + sum(map(len, self._past)))
         self._at -= size
         while self._at < 0:
             self._chunks.appendleft(self._past.pop())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import Protocol
 
@@ -18,6 +20,9 @@ from media.session.words import Words
 from media.speech.ports import Recognition, SpeechFailure
 from media.turns import Turn, TurnDetector
 
+LAST_WORDS_SECONDS = 3.0
+"""How long what a caller said last, and the recogniser has not told yet, is waited for when the call is over. Recognisers take
+0.3 to 0.8, and on a busy machine two; who says "never call again" hangs up with the last word."""
 CHECK_EVERY = 0.25
 """Seconds between looks whether audio still comes; after 1 s without, the ears hear silence."""
 
@@ -54,7 +59,7 @@ class Listening:
     """One call's. A media.ears.ears.Listener."""
 
     __slots__ = (
-        "_check", "_host", "_moments", "_options", "_recognising", "_silence", "_silent_since", "_spoke_at", "_turn",
+        "_check", "_host", "_moments", "_options", "_recognising", "_silence", "_silent_since", "_spoke_at", "_stopped", "_turn",
         "_waiting_for_text", "_write_turn", "ears", "muted", "words",
     )  # fmt: skip
 
@@ -76,6 +81,7 @@ class Listening:
         self.ears: Ears = hearing.open(self, moments.epoch, options.vad, options.dtmf)
         self.words = Words(TurnDetector(options.turns), write_turn)
         self.muted = False
+        self._stopped = False
         self._recognising: Recognising | None = None
         if options.asr is not None:
             self._recognising = Recognising(
@@ -111,12 +117,28 @@ class Listening:
         return place
 
     def stop(self) -> None:
-        """The call is over: what was said is written, and nothing is heard any more."""
+        """The call is over: nothing is heard any more."""
+        self._stopped = True
         self._turn.cancel()
         self._check.cancel()
         self._silence.cancel()
-        self.words.end(self._moments.now())
+        if self._recognising is not None:
+            self._recognising.finish()
         self.ears.close()
+
+    @property
+    def outstanding(self) -> bool:
+        """Whether the caller said something of which the recogniser has not told the last."""
+        if self._recognising is None:
+            return False
+        return self._waiting_for_text or self.ears.speaking or self.words.open
+
+    async def last_words(self) -> None:
+        """After ``stop``: returns when what was said last has been recognised, or has taken too long."""
+        if self._recognising is not None and self.outstanding:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LAST_WORDS_SECONDS):
+                    await self._recognising.finished()
 
     async def close(self) -> None:
         """After ``stop``: ends the recognition."""
@@ -184,6 +206,8 @@ class Listening:
             took = int((self._moments.now() - self._spoke_at) * 1000)
             self.metric(f"ttfb.asr.{self._recognising.provider}", took, {"index": recognition.index})
         text = self.words.recognised(recognition, self._moments.now())
+        if self._stopped:
+            return
         self._host.input_came()
         if text is not None:
             self._host.caller_said(text)

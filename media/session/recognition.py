@@ -94,6 +94,19 @@ class Recognising:
         if self._open is not None:
             self._open.expect_result()
 
+    def finish(self) -> None:
+        """No more audio will come: what came last is sent, though it is no whole block."""
+        if self._open is not None:
+            self.pump()
+            if rest := self._uplink.rest():
+                self._open.push(rest)
+            self._open.finish()
+
+    async def finished(self) -> None:
+        """After ``finish``: returns when all is recognised that will be. May take as long as the provider."""
+        if self._open is not None:
+            await self._open.finished()
+
     async def close(self) -> None:
         """No callback comes any more."""
         self._reopen.cancel()

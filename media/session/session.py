@@ -46,7 +46,7 @@ class Session:
     """Implements media.driver.SessionPort for its driver, and the hosts of its parts."""
 
     __slots__ = (
-        "_driver", "_last_sent", "_longest", "_nudge", "_on_end", "_orders", "_outbox", "_polite", "_so_far", "_soon",
+        "_driver", "_ended_at", "_last_sent", "_longest", "_nudge", "_on_end", "_orders", "_outbox", "_polite", "_so_far", "_soon",
         "_taping", "_ticked_at", "_told_end", "_wait_input", "_waiting_since", "briefing", "clock", "id", "initiator",
         "leg", "listening", "moments", "options", "over", "playout", "reason", "recording", "taps", "timers",
         "transcript", "voice", "yielding",
@@ -83,6 +83,7 @@ class Session:
         self._driver: Driver | None = None
         self._outbox: list[events.AnyEvent] = []
         self._told_end = False
+        self._ended_at = 0.0
         self.transcript = Transcript(recording.line)
         self.listening = Listening(
             self, equipment.hearing, equipment.speech, self.moments, self.timers, self.options, self._write_user
@@ -208,7 +209,11 @@ class Session:
     # --- the end ---
 
     def end(self, reason: str, initiator: str, *, hang_up: bool = True) -> None:
-        """Ends the session, once. ``initiator``: callee, system or error. ``hang_up``: also ends the call at the far end."""
+        """Ends the session, once. ``initiator``: callee, system or error. ``hang_up``: also ends the call at the far end.
+
+        The driver is told, and the transcript's last line written, when what the caller said last is known: at once, or
+        within LAST_WORDS_SECONDS by ``close``.
+        """
         if self.over:
             return
         self.over = True
@@ -224,7 +229,20 @@ class Session:
         self.timers.clear()
         if hang_up:
             self.leg.hangup()
-        at = self.moments.now_ms()
+        self._ended_at = self.moments.now()
+        if not (self.listening.outstanding or self.listening.words.so_far):
+            self._conclude()
+        self._soon(lambda: self._on_end(self))
+
+    def _conclude(self) -> None:
+        """All that will be known is known. Once. What was said last is told before the end, while it can be noted what it meant."""
+        if self._told_end:
+            return
+        turn = self.listening.words.end(self._ended_at)
+        if turn is not None and self.options.turns is not None:
+            self._tell_turn(turn, overlapped=False)
+            self._deliver()
+        at = self.moments.ms_of(self._ended_at)
         reason, initiator = self.reason, self.initiator
         self.transcript.end(at, reason, initiator if initiator in ("callee", "error") else "system")
         self.emit(
@@ -239,12 +257,15 @@ class Session:
             )
         )
         self._told_end = True
-        self._soon(lambda: self._on_end(self))
 
     async def close(self) -> Closed:
         """After the end: gives everything back, and returns when all that was heard is on the disk."""
         try:
-            await self.listening.close()
+            try:
+                await self.listening.last_words()
+            finally:
+                self._conclude()
+                await self.listening.close()
         finally:
             try:
                 await self.leg.close()
@@ -344,6 +365,9 @@ class Session:
         """See ListeningHost."""
         track = self.voice.track
         self.yielding.turn_over()
+        self._tell_turn(turn, overlapped=track is not None and track.started_at is not None and not track.cut)
+
+    def _tell_turn(self, turn: Turn, *, overlapped: bool) -> None:
         self.emit(
             events.Eou(
                 timestamp=self.moments.now_ms(),
@@ -351,7 +375,7 @@ class Session:
                 text=turn.text,
                 start_time=self.moments.ms_of(turn.started),
                 end_time=self.moments.ms_of(turn.ended),
-                overlapped=track is not None and track.started_at is not None and not track.cut,
+                overlapped=overlapped,
             )
         )
 

@@ -58,6 +58,11 @@ class Words:
         return join(self._finals, self._open_text)
 
     @property
+    def open(self) -> bool:
+        """Whether a sentence has begun that is not final."""
+        return self._partial is not None or self._line is not None
+
+    @property
     def deadline(self) -> float | None:
         """When ``poll`` or ``flush`` has something to do, if nothing happens before."""
         times = [at for at in (self._turns.deadline, self._line.until if self._line else None) if at is not None]
@@ -121,12 +126,14 @@ class Words:
             found.append((text, now if began is None else began, now))
         return found
 
-    def end(self, now: float) -> None:
-        """The call is over: what was said in the turn that is not is written too."""
+    def end(self, now: float) -> Turn | None:
+        """The call is over: what was said in the turn that is not is written too, and is the last turn."""
+        text, began = self.so_far, self._turns.started
         unwritten, self._line = self.unwritten(now), None
         for turn in unwritten:
             self._write(*turn)
         self._finals, self._partial = "", None
+        return Turn(text, now if began is None else began, now) if text else None
 
     @property
     def _open_text(self) -> str:

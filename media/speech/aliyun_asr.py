@@ -87,6 +87,10 @@ class AliyunRecognizer:
         self._finishing = True
         self._pushed.set()
 
+    async def finished(self) -> None:
+        """See Recognizer."""
+        await asyncio.wait([self._task])
+
     async def close(self) -> None:
         """See Recognizer."""
         self._task.cancel()

@@ -98,6 +98,9 @@ class Recognizer(Protocol):
     def finish(self) -> None:
         """No more audio: what is outstanding becomes final, then the connection closes by itself."""
 
+    async def finished(self) -> None:
+        """After ``finish``: returns when nothing more will come, whatever the reason. May take as long as the provider."""
+
     async def close(self) -> None:
         """Ends it now. Bounded; no callback comes any more."""
 

@@ -104,6 +104,8 @@ class Soak:
         self.rate = rate
         self.memory: list[tuple[float, dict[str, tuple[int, float]]]] = []
         """Seconds since the beginning, and each role's process and MiB."""
+        self.peaceful = 0
+        """How many of these are from before the first kill."""
         self.peace = dict(PEACE)
         if server is not None:
             self.peace["postgresql"] = lambda house, seed: outages.postgresql_outage(house, server, seed)
@@ -116,6 +118,7 @@ class Soak:
             for attacks_of_part, share in ((self.peace, PEACEFUL), (WAR, 1.0)):
                 struck += self._strike(attacks_of_part, self.began + share * self.seconds)
                 self._weigh()
+                self.peaceful = self.peaceful or len(self.memory)
         struck.append(("load", 0, Struck(f"{self.rate} tickets a second, all the while", came, len(came.ids))))
         print(HEADER, flush=True)
         right = True
@@ -158,7 +161,7 @@ class Soak:
 
     def _memory_is_flat(self) -> bool:
         """Of the processes that lived from the warm start to the end of the peace."""
-        peace = [(at, held) for at, held in self.memory if at <= PEACEFUL * self.seconds + 60]
+        peace = self.memory[: self.peaceful]
         warm = next((one for one in peace if one[0] >= WARM * self.seconds), peace[0])
         last = peace[-1]
         middle = min(peace, key=lambda one: abs(one[0] - (warm[0] + last[0]) / 2))

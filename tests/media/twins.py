@@ -137,7 +137,9 @@ class RecognizerTwin:
         self.pushed = bytearray()
         self.blocks: list[int] = []
         self.expected = 0
-        self.finished = False
+        self.finishing = False
+        self.last_words: list[str] = []
+        """What it says when it is finished, each a sentence."""
         self.closed = False
         self._on_recognition = on_recognition
         self._on_failure = on_failure
@@ -151,7 +153,11 @@ class RecognizerTwin:
         self.expected += 1
 
     def finish(self) -> None:
-        self.finished = True
+        self.finishing = True
+
+    async def finished(self) -> None:
+        for text in self.last_words:
+            self.says(text, final=True)
 
     async def close(self) -> None:
         self.closed = True

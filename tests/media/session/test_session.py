@@ -192,7 +192,83 @@ def test_words_that_were_not_final_are_kept_at_the_end() -> None:
     scene.speech_starts()
     scene.understood("我在开会")
     scene.session.leg_ended("closed")
+    asyncio.run(scene.session.close())
     assert scene.recording.turns == [("user", "我在开会", False)]
+    assert isinstance(scene.recording.lines[-1], recordings.End)
+
+
+def test_who_hangs_up_with_the_last_word_is_understood() -> None:
+    scene = Scene()
+    scene.run(0.5)
+    scene.speech_starts()
+    scene.understood("别再")
+    scene.recognizers.opened[0].last_words = ["别再打来了。"]
+    scene.session.leg_ended("hangup")
+    scene.drain()
+    assert scene.ended == [scene.session], "the call is over at once"
+    assert "hangup" not in scene.names
+    scene.clock.advance(0.4)
+    asyncio.run(scene.session.close())
+    scene.drain()
+    assert scene.names[-3:] == ["asrFinal", "eou", "hangup"]
+    assert scene.of(events.Eou)[-1].text == "别再打来了。"
+    assert scene.recognizers.opened[0].finishing
+    assert scene.recording.turns == [("user", "别再打来了。", False)]
+    turn, end = (line for line in scene.recording.lines[-2:])
+    assert isinstance(end, recordings.End)
+    assert isinstance(turn, recordings.Turn)
+    assert turn.end <= end.at, "what is recognised later was said before"
+
+
+@pytest.mark.parametrize("final", [False, True])
+def test_what_was_said_last_can_be_noted_before_the_end(*, final: bool) -> None:
+    def react(port: SessionPort, event: events.AnyEvent) -> None:
+        if isinstance(event, events.Eou):
+            port.note_tag("do_not_call", event.text)
+
+    scene = Scene(react=react)
+    scene.run(0.5)
+    scene.speech_starts()
+    scene.understood("别再打来了。", final=final)
+    scene.session.leg_ended("hangup")
+    scene.drain()
+    asyncio.run(scene.session.close())
+    scene.drain()
+    assert scene.names[-1] == "hangup"
+    kinds = [type(line) for line in scene.recording.lines if not isinstance(line, recordings.Begin)]
+    assert kinds[-3:] == [recordings.Turn, recordings.Tag, recordings.End]
+
+
+def test_words_that_nobody_recognises_are_not_waited_for_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("media.session.listening.LAST_WORDS_SECONDS", 0.01)
+    scene = Scene()
+    scene.run(0.5)
+    scene.speech_starts()
+    scene.understood("别再")
+
+    async def never() -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(scene.recognizers.opened[0], "finished", never)
+    scene.session.leg_ended("hangup")
+    asyncio.run(scene.session.close())
+    scene.drain()
+    assert scene.recording.turns == [("user", "别再", False)]
+    assert scene.names[-2:] == ["eou", "hangup"]
+
+
+def test_the_end_of_a_call_in_which_nothing_is_outstanding_is_told_at_once() -> None:
+    scene = Scene()
+    scene.run(0.5)
+    scene.speech_starts()
+    scene.understood("好的。", final=True)
+    scene.speech_ends()
+    scene.run(2.0)
+    assert scene.names[-1] == "eou"
+    scene.session.leg_ended("hangup")
+    scene.drain()
+    assert scene.names[-1] == "hangup"
+    assert isinstance(scene.recording.lines[-1], recordings.End)
 
 
 def test_a_driver_that_raises_ends_its_own_call() -> None:
