@@ -151,11 +151,10 @@ class _Waiting:
         raise TimeoutError
 
     def hand_over(self, leg: PhoneLeg) -> None:
-        """The leg hears what came meanwhile, as of when it came: all at once it would reach into the future."""
-        for at, message in self._frames:
-            if self._socket.receiver is not None:
-                leg.hear(message, at)
-        self._frames.clear()
+        """The leg hears what came meanwhile."""
+        if self._frames:
+            leg.catch_up(self._frames)
+            self._frames.clear()
 
     def _received(self, message: bytes | bytearray | memoryview) -> None:
         if self._known.done():

@@ -20,7 +20,7 @@ class Leg(Protocol):
     """What the way from here to the far end's loudspeaker takes: "heard" is so much later than what was due."""
 
     def send(self, frames: Sequence[memoryview]) -> None:
-        """Frames of 20 ms, s16le mono at RATE, in order. The views must be read before this returns."""
+        """Frames of 20 ms, s16le mono at RATE, in order. What the views show never changes: they may be read later."""
 
     def clear(self) -> None:
         """The far end drops what it was sent and has not played. ``ready`` may be False until it has."""
@@ -43,6 +43,9 @@ class LegHost(Protocol):
 
     def audio(self, pcm: bytes, now: float) -> None:
         """Caller audio, s16le mono at RATE, arrived at ``now``. Raises media.audio.errors.AudioError for what is none."""
+
+    def audio_waited(self) -> None:
+        """What came until now had been kept, and was handed over all at once: nobody has looked at it yet."""
 
     def leg_ended(self, reason: str) -> None:
         """The far end ended the call."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from websockets.exceptions import ConnectionClosed
 
@@ -86,7 +86,8 @@ class PhoneLeg:
         self._start_stream()
 
     def attach(self, socket: AudioConnection) -> None:
-        """This socket carries the call from now on; the one before it, if any, is closed."""
+        """This socket carries the call from now on, if only with what it brought before it closed (``catch_up``); the one
+        before it, if any, is closed. ``detach`` is to follow when it has closed."""
         former, self._socket = self._socket, socket
         self._bad = BadFrames(lambda: self.call_id)
         if self._return is not None:
@@ -97,8 +98,6 @@ class PhoneLeg:
             former.ignore()
             _close_later(former, 1000, "replaced by a newer socket")
         self._update_ready()
-        if not socket.is_open:
-            self.detach(socket)
 
     def detach(self, socket: AudioConnection) -> None:
         """This socket has closed. If it carried the call, the call ends: at once if it was closed in good order."""
@@ -189,6 +188,13 @@ class PhoneLeg:
             self._refuse(error.code, 1009)
         else:
             bad.run = 0
+
+    def catch_up(self, frames: Iterable[tuple[float, bytes]]) -> None:
+        """What a socket brought while its call was looked up, as of when it came: all at once it would reach into the future."""
+        for at, message in frames:
+            self.hear(message, at)
+        if self._host is not None:
+            self._host.audio_waited()
 
     def _refuse(self, what: str, code: int) -> None:
         self.bad_frames += 1

@@ -59,7 +59,7 @@ class Listening:
     """One call's. A media.ears.ears.Listener."""
 
     __slots__ = (
-        "_check", "_host", "_moments", "_options", "_recognising", "_silence", "_silent_since", "_spoke_at", "_stopped", "_turn",
+        "_check", "_host", "_moments", "_options", "_recognising", "_silence", "_silent_since", "_spoke_at", "_stopped", "_turn", "_unlooked",
         "_waiting_for_text", "_write_turn", "ears", "muted", "words",
     )  # fmt: skip
 
@@ -82,6 +82,8 @@ class Listening:
         self.words = Words(TurnDetector(options.turns), write_turn)
         self.muted = False
         self._stopped = False
+        self._unlooked = False
+        """Whether audio came that had waited, and nothing was recognised since."""
         self._recognising: Recognising | None = None
         if options.asr is not None:
             self._recognising = Recognising(
@@ -116,6 +118,10 @@ class Listening:
             recognising.pump()
         return place
 
+    def audio_waited(self) -> None:
+        """See LegHost: there may be words in it, though the voice detector has not seen any yet."""
+        self._unlooked = True
+
     def stop(self) -> None:
         """The call is over: nothing is heard any more."""
         self._stopped = True
@@ -131,7 +137,7 @@ class Listening:
         """Whether the caller said something of which the recogniser has not told the last."""
         if self._recognising is None:
             return False
-        return self._waiting_for_text or self.ears.speaking or self.words.open
+        return self._unlooked or self._waiting_for_text or self.ears.speaking or self.words.open
 
     async def last_words(self) -> None:
         """After ``stop``: returns when what was said last has been recognised, or has taken too long."""
@@ -193,6 +199,7 @@ class Listening:
     def _recognised(self, recognition: Recognition) -> None:
         if not recognition.text:
             return
+        self._unlooked = False
         kind = events.AsrFinal if recognition.final else events.AsrDelta
         self._emit(
             kind,

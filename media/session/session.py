@@ -171,6 +171,10 @@ class Session:
         else:
             self._taping.heard(place, len(pcm) >> 1)
 
+    def audio_waited(self) -> None:
+        """See LegHost."""
+        self.listening.audio_waited()
+
     def leg_ended(self, reason: str) -> None:
         """See LegHost."""
         self.end(reason, "callee", hang_up=False)

@@ -122,18 +122,21 @@ class Words:
         if self._line is not None:
             found.append((self._line.whole, self._line.turn.started, self._line.turn.ended))
         if text := self.so_far:
-            began = self._turns.started
-            found.append((text, now if began is None else began, now))
+            found.append((text, self._began(now), now))
         return found
 
     def end(self, now: float) -> Turn | None:
         """The call is over: what was said in the turn that is not is written too, and is the last turn."""
-        text, began = self.so_far, self._turns.started
+        text, began = self.so_far, self._began(now)
         unwritten, self._line = self.unwritten(now), None
         for turn in unwritten:
             self._write(*turn)
         self._finals, self._partial = "", None
-        return Turn(text, now if began is None else began, now) if text else None
+        return Turn(text, began, now) if text else None
+
+    def _began(self, now: float) -> float:
+        """When the turn that is not over began: before the call's end at least, though it be recognised later."""
+        return now if self._turns.started is None else min(self._turns.started, now)
 
     @property
     def _open_text(self) -> str:

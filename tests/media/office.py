@@ -164,6 +164,7 @@ class Office:
         self.redis = fakeredis.FakeAsyncRedis(server=redis_server, max_connections=4 * capacity + 100)
         self.control = Control(self.redis, self.briefings, "twin", lambda uuid, hint: self.exchange.hint(uuid, hint))
         self.owners = Owners(self.redis, "twin")
+        self.recognizers = RecognizersTwin()
         self.synthesizer = SynthesizerTwin(self.loop.call_soon)
         self.pacer = Pacer(self.loop, lambda sink, error: self.exchange.failed(sink, error))
         self.exchange = Exchange(self._plant(capacity))
@@ -180,7 +181,7 @@ class Office:
                 clock=self.clock,
                 soon=self.loop.call_soon,
                 hearing=Hearing(self.loop, capacity + headroom(capacity), NoModel),  # type: ignore[arg-type]
-                speech=SpeechTwin(RecognizersTwin(), self.synthesizer),
+                speech=SpeechTwin(self.recognizers, self.synthesizer),
                 clips=ClipsTwin(self.loop.call_soon),
             ),
             pacer=self.pacer,

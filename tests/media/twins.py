@@ -177,6 +177,8 @@ class RecognizersTwin:
 
     def __init__(self) -> None:
         self.opened: list[RecognizerTwin] = []
+        self.last_words: list[str] = []
+        """What those say that are opened from now on, when they are finished."""
         self.refusing: SpeechFailure | None = None
 
     def open(
@@ -188,6 +190,7 @@ class RecognizersTwin:
         if self.refusing is not None:
             raise self.refusing
         self.opened.append(RecognizerTwin(options, on_recognition, on_failure))
+        self.opened[-1].last_words = list(self.last_words)
         return self.opened[-1]
 
 

@@ -228,6 +228,28 @@ def test_audio_that_comes_while_the_call_is_looked_up_is_heard(tmp_path: Path) -
     in_office(scenario, tmp_path)
 
 
+def test_what_was_said_before_a_socket_closed_is_heard_though_its_call_was_not_known_yet(tmp_path: Path) -> None:
+    async def scenario(here: Office) -> None:
+        here.know(1)
+        here.briefings.gate = asyncio.Event()
+        async with here.dial() as socket:
+            for _ in range(25):
+                await socket.send(frame(1))
+            await here.until(lambda: here.briefings.asked)
+        here.recognizers.last_words = ["喂，你好。"]
+        here.briefings.gate.set()
+        await here.until(lambda: here.rung(doorbell.FINISH_CALL) == [(uuid_of(1),)])
+        (heard,) = here.recognizers.opened
+        assert len(heard.pushed) == 25 * 320
+        turn, end = here.lines(1)[-2:]
+        assert isinstance(turn, recordings.Turn)
+        assert turn.content == "喂，你好。"
+        assert isinstance(end, recordings.End)
+        assert turn.start <= turn.end <= end.at
+
+    in_office(scenario, tmp_path)
+
+
 def test_audio_that_comes_while_the_call_is_looked_up_lies_where_it_was_spoken(tmp_path: Path) -> None:
     async def scenario(here: Office) -> None:
         here.know(1)
