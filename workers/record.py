@@ -61,7 +61,7 @@ def finish_call(house: House, uuid: str) -> None:
         return
     parts = parts_of(house, held.call)
     recording = _finish_recording(house, held.call, parts)
-    change, unwanted = house.commit(lambda connection: _save(connection, house, uuid, parts, recording))
+    change, unwanted = house.commit(lambda connection: _save(connection, house, uuid, recording))
     if change is not None:
         carry_out(house, change)
     if unwanted:
@@ -188,16 +188,19 @@ def _clear_torn(house: House, place: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def _save(
-    connection: Connection, house: House, uuid: str, parts: Sequence[Part], recording: str
-) -> tuple[Change | None, list[int]]:
-    """The change that the end of the session is, and the tasks whose live calls the customer does not want any more."""
+def _save(connection: Connection, house: House, uuid: str, recording: str) -> tuple[Change | None, list[int]]:
+    """The change that the end of the session is, and the tasks whose live calls the customer does not want any more.
+
+    The transcript is read under the row's lock: two who finish the same call write one after the other, and the later one
+    must not write what it had read before media's last line.
+    """
     held = store.hold(connection, uuid=uuid)
     if held is None:
         return None, []
     if not held.number:  # erased since the files were read; under the row's lock, so that it is not erased after this
         recordings.remove(house.settings.recordings_dir / _stem(house, held.call))
         return None, []
+    parts = parts_of(house, held.call)
     tags = tags_of(parts)
     unwanted = _suppress(connection, held, house.clock.now_ms()) if _asked(tags) else []
     now, call = house.clock.now_ms(), held.call

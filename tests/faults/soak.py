@@ -67,7 +67,7 @@ last four and a half, 60 MiB an hour are told from what comes and goes by itself
 LONG_S = 240.0
 """A half that is shorter tells nothing about leaks: buffers and rows that a first rush of calls takes come within it."""
 OVERDUE_MS = 60_000
-ROOM = {"MAX_CALLS": "48", "CALLERS": "057128167421:concurrency=48,cps=15"}
+ROOM = {"MAX_CALLS": "60", "CALLERS": "057128167421:concurrency=60,cps=30"}
 """After an outage all that waited comes at once. Two cores also play the people and the recogniser: with 80 on the phone
 that recogniser was five seconds late, and what was said to it in calls that were over by then is in no record."""
 

@@ -68,6 +68,27 @@ def talk(at: int) -> list[Line]:
     ]
 
 
+def test_of_two_who_finish_a_call_the_later_one_does_not_write_what_it_had_read_before(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uuid = dialled(office)
+    lines = talk(office.clock.now_ms())
+    write_lines(office, uuid, lines[:1])
+    finish, once = record._finish_recording, [True]
+
+    def overtaken(*arguments: object) -> str:
+        """Between reading and writing, media writes its last line, and another worker finishes the call."""
+        if once.pop() if once else False:
+            write_lines(office, uuid, lines)
+            finish_call(office.house, uuid)
+        return finish(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(record, "_finish_recording", overtaken)
+    finish_call(office.house, uuid)
+    expected = [{"role": line.role, "content": line.content} for line in lines if isinstance(line, Turn)]
+    assert office.call(uuid).dialogue == expected
+
+
 def test_a_character_that_no_database_stores_costs_no_record(office: Office) -> None:
     uuid = dialled(office)
     tell(office, uuid, "firstAnswer")
