@@ -25,9 +25,7 @@ Samples = npt.NDArray[np.int16]
 class Ring:
     """An int16 ring. ``memory`` lets many calls share one matrix; by default the ring has its own."""
 
-    __slots__ = (
-        "_bytes", "_longest", "_position", "_samples", "_size", "written",
-    )  # fmt: skip
+    __slots__ = ("_bytes", "_longest", "_position", "_samples", "_size", "written")
 
     def __init__(
         self, samples: int = RING_SAMPLES, memory: Samples | None = None, longest: int = LONGEST_WRITE

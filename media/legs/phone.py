@@ -35,9 +35,7 @@ log = logging.getLogger(__name__)
 class BadFrames:
     """Counts the frames of one socket that are none. One is logged, many in a row close it."""
 
-    __slots__ = (
-        "_call_id", "count", "run",
-    )  # fmt: skip
+    __slots__ = ("_call_id", "count", "run")
 
     def __init__(self, call_id: Callable[[], str]) -> None:
         self.count = 0

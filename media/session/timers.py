@@ -45,9 +45,7 @@ class Alarm:
 class Timers:
     """The alarms of one call."""
 
-    __slots__ = (
-        "_heap", "_tickets", "next",
-    )  # fmt: skip
+    __slots__ = ("_heap", "_tickets", "next")
 
     MAX_STALE = 64
     """Entries of alarms that were moved; a heap that holds more than these and the live ones is rebuilt."""

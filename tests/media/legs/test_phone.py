@@ -212,14 +212,19 @@ def _fields(struct: Any) -> dict[str, Any]:
     return {name: getattr(struct, name) for name in struct.__struct_fields__}
 
 
+async def speak_unknown(here: Office, socket: ClientConnection, frames: int) -> None:
+    """Audio of call 1, which is being looked up until ``here.briefings.gate`` is set."""
+    here.know(1)
+    here.briefings.gate = asyncio.Event()
+    for _ in range(frames):
+        await socket.send(frame(1))
+    await here.until(lambda: here.briefings.asked)
+
+
 def test_audio_that_comes_while_the_call_is_looked_up_is_heard(tmp_path: Path) -> None:
     async def scenario(here: Office) -> None:
-        here.know(1)
-        here.briefings.gate = asyncio.Event()
         async with here.dial() as socket:
-            for _ in range(25):
-                await socket.send(frame(1))
-            await here.until(lambda: here.briefings.asked)
+            await speak_unknown(here, socket, 25)
             await asyncio.sleep(0)
             here.briefings.gate.set()
             await here.until(lambda: uuid_of(1) in here.exchange.sessions)
@@ -230,12 +235,8 @@ def test_audio_that_comes_while_the_call_is_looked_up_is_heard(tmp_path: Path) -
 
 def test_what_was_said_before_a_socket_closed_is_heard_though_its_call_was_not_known_yet(tmp_path: Path) -> None:
     async def scenario(here: Office) -> None:
-        here.know(1)
-        here.briefings.gate = asyncio.Event()
         async with here.dial() as socket:
-            for _ in range(25):
-                await socket.send(frame(1))
-            await here.until(lambda: here.briefings.asked)
+            await speak_unknown(here, socket, 25)
         here.recognizers.last_words = ["喂，你好。"]
         here.briefings.gate.set()
         await here.until(lambda: here.rung(doorbell.FINISH_CALL) == [(uuid_of(1),)])
@@ -252,12 +253,8 @@ def test_what_was_said_before_a_socket_closed_is_heard_though_its_call_was_not_k
 
 def test_audio_that_comes_while_the_call_is_looked_up_lies_where_it_was_spoken(tmp_path: Path) -> None:
     async def scenario(here: Office) -> None:
-        here.know(1)
-        here.briefings.gate = asyncio.Event()
         async with here.dial() as socket:
-            for _ in range(10):
-                await socket.send(frame(1))
-            await here.until(lambda: here.briefings.asked)
+            await speak_unknown(here, socket, 10)
             asked_at = here.clock.monotonic()
             await here.until(lambda: here.clock.monotonic() > asked_at + 0.3)  # longer than the audio that waits
             here.briefings.gate.set()
