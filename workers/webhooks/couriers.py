@@ -29,6 +29,8 @@ class Couriers:
         self._changed = threading.Condition()
         self._busy: Counter[int] = Counter()
         self._asked: set[int] = set()
+        self._left_alone: set[int] = set()
+        """Endpoints whose last courier was not willing to go on, until the next ring."""
         self._closing = False
         self.desk = threading.BoundedSemaphore(DESKS)
 
@@ -40,13 +42,25 @@ class Couriers:
     def offer(self, endpoint_id: int, work: Work) -> None:
         """Has ``work`` done soon; if all the endpoint's places are taken, one of its couriers looks again at its end."""
         with self._changed:
-            if self._closing:
-                return
-            if self._busy[endpoint_id] >= PLACES:
-                self._asked.add(endpoint_id)
-                return
-            self._busy[endpoint_id] += 1
-            self._executor.submit(self._run, endpoint_id, work)
+            self._left_alone.discard(endpoint_id)
+            self._set_out(endpoint_id, work)
+
+    def join_in(self, endpoint_id: int, work: Work) -> None:
+        """Asked by a courier that is out and found that there is more to do than one can: as ``offer``, unless another one
+        was unwilling to go on since. Each would otherwise find the place of the one that gave up before it, and a whole
+        backlog would be tried at a receiver that is away."""
+        with self._changed:
+            if endpoint_id not in self._left_alone:
+                self._set_out(endpoint_id, work)
+
+    def _set_out(self, endpoint_id: int, work: Work) -> None:
+        if self._closing:
+            return
+        if self._busy[endpoint_id] >= PLACES:
+            self._asked.add(endpoint_id)
+            return
+        self._busy[endpoint_id] += 1
+        self._executor.submit(self._run, endpoint_id, work)
 
     def wait_idle(self, timeout: float) -> bool:
         """Waits until no courier is out; False if that took longer than ``timeout`` seconds."""
@@ -81,6 +95,8 @@ class Couriers:
             self._asked.discard(endpoint_id)
             if asked and willing and not self._closing:
                 return True
+            if not willing:
+                self._left_alone.add(endpoint_id)
             self._busy[endpoint_id] -= 1
             self._changed.notify_all()
             return False

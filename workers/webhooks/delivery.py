@@ -114,9 +114,7 @@ def deliver_due(house: House, endpoint_id: int) -> bool:
             claimed = _at_desk(house, lambda connection: claim(connection, endpoint_id, house.clock.now_ms()))
             if claimed is None:
                 return True
-            house.couriers.offer(
-                endpoint_id, partial(deliver_due, house, endpoint_id)
-            )  # there may be more: a second hand
+            house.couriers.join_in(endpoint_id, partial(deliver_due, house, endpoint_id))  # there may be more
             outcome = _send(house, claimed)
             _settle(house, claimed, outcome)
             if not outcome.reached:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Iterator
 
@@ -73,6 +74,35 @@ def test_an_endpoint_that_is_to_be_left_alone_is(couriers: Couriers) -> None:
     errand.go.set()
     assert couriers.wait_idle(WAIT)
     assert errand.begun == PLACES
+
+
+def test_who_gives_up_is_not_followed_by_one_after_the_other_until_the_next_ring() -> None:
+    """The second hand of each finds the first one's place free when it asks for a third."""
+    left = threading.Semaphore(0)
+
+    class Watched(Couriers):
+        def _leave(self, endpoint_id: int, willing: bool) -> bool:
+            again = super()._leave(endpoint_id, willing)
+            left.release()
+            return again
+
+    couriers, begun = Watched(), itertools.count(1)
+
+    def errand() -> bool:
+        number = next(begun)
+        if number % PLACES != 1:
+            assert left.acquire(timeout=WAIT)
+        if number < 10:
+            couriers.join_in(1, errand)
+        return False
+
+    for rings in range(1, 3):
+        couriers.offer(1, errand)
+        assert couriers.wait_idle(WAIT)
+        assert left.acquire(timeout=WAIT)
+        assert next(begun) == 1 + rings * PLACES
+        begun = itertools.count(1 + rings * PLACES)
+    couriers.close()
 
 
 def test_a_courier_that_fails_frees_its_place_and_is_logged(
