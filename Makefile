@@ -1,6 +1,6 @@
 # Every target first makes sure that .venv holds exactly what the lock files say.
 #   make demo    the main job, once, on this machine        make test     the fast tests
-#   make up      everything, until Ctrl-C                    make check    format, lint, types
+#   make up      everything, until Ctrl-C (UP=--scenario=X) make check    format, lint, types
 #   make bench   the benchmarks (BENCH=--quick: short)       make lock     refresh the lock files
 #   make soak    attacks on a real house (SOAK='--minutes 60')
 # PYTHON=/path/to/python3.12 chooses another interpreter. 3.11 and 3.12 bring an embedded Redis; 3.13 needs one from outside.
@@ -28,7 +28,7 @@ demo: $(VENV)/.runtime
 	@$(BIN)/waihu demo
 
 up: $(VENV)/.runtime
-	@exec $(BIN)/waihu up
+	@exec $(BIN)/waihu up $(UP)
 
 test: $(VENV)/.dev
 	@$(BIN)/python -m pytest -n auto --maxprocesses 4 -m "not slow and not integration"

@@ -87,7 +87,10 @@ def main() -> None:
 
 @main.command()
 @click.option(
-    "--scenario", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="For the sandbox: a YAML file."
+    "--scenario",
+    type=click.Path(exists=True, dir_okay=False, resolve_path=True, path_type=Path),
+    metavar="FILE",
+    help="People and faults of the sandbox's phone system: a YAML file.",
 )
 @click.option("--without", multiple=True, help="A process of the Procfile to leave out, such as flower.")
 def up(scenario: Path | None, without: tuple[str, ...]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import redis
 
@@ -11,6 +12,7 @@ from deploy.plan import SET
 from deploy.ports import listen_problem
 from media.agent.loading import load_playbooks
 from media.agent.playbook import PlaybookError
+from sandbox.scenario import ScenarioError, load_scenario
 from shared import bus, recordings
 from shared.errors import SettingsError, WaihuError
 from shared.settings import PREFIX, Settings, require_safe_listen
@@ -25,10 +27,10 @@ class StartRefused(WaihuError):
     code = "start"
 
 
-def require_startable(settings: Settings, without: frozenset[str] = frozenset()) -> None:
+def require_startable(settings: Settings, without: frozenset[str] = frozenset(), scenario: Path | None = None) -> None:
     """Raises StartRefused that names everything at once. Looks at what is set; what is embedded comes up by itself.
 
-    ``without``: processes that are left out. The state directory must be held.
+    ``without``: processes that are left out. ``scenario``: the sandbox's. The state directory must be held.
     """
     looks: tuple[Callable[[], Iterator[str]], ...] = (
         lambda: _listens(settings, without),
@@ -36,6 +38,7 @@ def require_startable(settings: Settings, without: frozenset[str] = frozenset())
         lambda: _playbooks(settings, without),
         lambda: _database(settings),
         lambda: _redis(settings),
+        lambda: _scenario(settings, scenario),
     )
     problems = [problem for look in looks for problem in look()]
     if problems:
@@ -93,6 +96,21 @@ def _redis(settings: Settings) -> Iterator[str]:
         yield f"{PREFIX}REDIS_URL: {redis_problem(error)}; start it, or correct the setting"
     finally:
         client.close()
+
+
+def _scenario(settings: Settings, scenario: Path | None) -> Iterator[str]:
+    if scenario is None:
+        return
+    if "phone" not in settings.standins:
+        yield (
+            "--scenario: a scenario is for the sandbox's phone system, and this house calls real phones; "
+            f"leave it out, or unset {PREFIX}PHONE_URL"
+        )
+        return
+    try:
+        load_scenario(scenario)
+    except (ScenarioError, OSError) as error:
+        yield f"--scenario: {' '.join(str(error).split())}"
 
 
 def redis_problem(error: redis.RedisError) -> str:

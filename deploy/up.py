@@ -30,7 +30,7 @@ def up(console: Console, scenario: Path | None, without: frozenset[str]) -> None
     directory = Path.cwd()
     settings = load(os.environ, directory)
     with held(settings.state_dir):
-        require_startable(settings, without)
+        require_startable(settings, without, scenario)
         drawn = plan.draw(os.environ, directory, scenario=scenario, without=without)
         with Files(settings.state_dir / "logs") as files:
             asyncio.run(_run(drawn, console, files))

@@ -73,12 +73,36 @@ def test_who_is_left_out_needs_no_address(tmp_path: Path) -> None:
     require_startable(settings(tmp_path, FLOWER_LISTEN="0.0.0.0:5555"), frozenset({"flower"}))
 
 
+RAIN = Path(__file__).parents[2] / "docs" / "examples" / "scenarios" / "rough-weather.yaml"
+
+
+def test_a_scenario_is_for_simulated_people_alone(tmp_path: Path) -> None:
+    require_startable(settings(tmp_path), scenario=RAIN)
+    with pytest.raises(StartRefused, match="calls real phones; leave it out, or unset WAIHU_PHONE_URL"):
+        require_startable(settings(tmp_path, PHONE_URL="http://127.0.0.1:9/dialog"), scenario=RAIN)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("phone: [", "expected YAML"), ("weather: rough", "got weather"), ("faults: {share: much}", "$.share")],
+)
+def test_a_wrong_scenario_is_one_line_that_names_the_file(tmp_path: Path, text: str, said: str) -> None:
+    scenario = tmp_path / "mine.yaml"
+    scenario.write_text(text)
+    with pytest.raises(StartRefused) as raised:
+        require_startable(settings(tmp_path), scenario=scenario)
+    assert str(raised.value).startswith(f"--scenario: {scenario}: ")
+    assert said in str(raised.value)
+    assert len(str(raised.value).splitlines()) == 1
+
+
 @pytest.mark.parametrize(
     ("given", "arguments", "said"),
     [
         ({"WAIHU_STATE_DIR": "/proc/nothing"}, (), "WAIHU_STATE_DIR"),
         ({"WAIHU_REDIS_URL": "redis://127.0.0.1:1/0"}, (), "WAIHU_REDIS_URL"),
         ({}, ("--without", "nonsense"), "expected any of web"),
+        ({"WAIHU_PHONE_URL": "http://127.0.0.1:9/dialog"}, ("--scenario", str(RAIN)), "leave it out"),
     ],
 )
 def test_up_ends_before_anything_was_started(
