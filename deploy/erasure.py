@@ -18,11 +18,14 @@ from shared.settings import load
 @click.option("--reason", required=True, help="Why; the audit trail keeps it.")
 @click.option("--drop-do-not-call", is_flag=True, help="Also take the number off the do-not-call list.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def erase(number: str, reason: str, drop_do_not_call: bool, yes: bool) -> None:
+@click.option("--json", "as_json", is_flag=True, help="For programs: failures are JSON too, and --yes is demanded.")
+def erase(number: str, reason: str, drop_do_not_call: bool, yes: bool, as_json: bool) -> None:
     """Erase all data of the customer with NUMBER, and print the proof as JSON. It cannot be undone.
 
     Exits with 1 if nothing was found: the number, or the database that the proof names, may be the wrong one.
     """
+    if as_json and not yes:
+        raise click.UsageError("with --json nobody is asked: say with --yes that everything of the number is to go")
     normalised = numbers.parse_loosely(number).number
     settings = load()
     with existing(settings) as engine:
@@ -45,4 +48,5 @@ def erase(number: str, reason: str, drop_do_not_call: bool, yes: bool) -> None:
             say("the database is busy: the file's write-ahead log is emptied of it a little later", err=True)
     print_json({"database": where, **proof.document})
     if not proof.erased.total:
-        raise click.ClickException(f"nothing of {numbers.mask(normalised)} was found in {where}")
+        say(f"Error: nothing of {numbers.mask(normalised)} was found in {where}", err=True)
+        raise SystemExit(1)

@@ -47,8 +47,9 @@ def find(url: str | None, key: str) -> Remote:
 def _origin(settings: Settings) -> str:
     source, endpoints = settings.sources["api_listen"], settings.state_dir / ENDPOINTS_FILE
     if source == "default":
+        lack = "names no address of the API" if endpoints.is_file() else "is not there"
         return (
-            f"the default, since {endpoints}, which `waihu up` writes, is not there: "
+            f"the default, since {endpoints}, which `waihu up` writes, {lack}: "
             "run this in the directory of `waihu up`, set WAIHU_STATE_DIR to its state directory, or give --api"
         )
     return f"from {endpoints}, which `waihu up` wrote" if source == "embedded" else f"WAIHU_API_LISTEN, {source}"

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 
-from deploy.cli import _print_settings
+from deploy.cli import _print_settings, main
 from deploy.remote import find
 from deploy.screen import Console
 from shared.setting_rows import describe
@@ -111,6 +113,20 @@ def test_every_failure_with_json_is_one_document(
     told = json.loads(result.stdout)
     assert (result.exit_code, set(told)) == (code, {"error", "data"})
     assert said in told["error"]
+
+
+def test_every_command_has_json_for_programs_but_those_that_the_quick_start_names() -> None:
+    def leaves(command: click.Command, path: str = "") -> Iterator[tuple[str, click.Command]]:
+        if not isinstance(command, click.Group):
+            yield path, command
+            return
+        for name, below in command.commands.items():
+            yield from leaves(below, f"{path} {name}".strip())
+
+    lacking = {
+        path for path, command in leaves(main) if "--json" not in (opt for p in command.params for opt in p.opts)
+    }
+    assert lacking == {"up", "run", "db upgrade", "do-not-call export"}
 
 
 def test_a_command_that_prints_its_own_document_prints_no_second(waihu: Waihu, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -227,5 +243,9 @@ def test_a_default_address_is_told_with_the_ways_to_the_right_one(tmp_path: Path
         patch.chdir(tmp_path)
         patch.delenv("WAIHU_API_LISTEN", raising=False)
         origin = find(None, "").origin
-    assert str(tmp_path / "var" / "endpoints.json") in origin
+        (tmp_path / "var").mkdir()
+        (tmp_path / "var" / "endpoints.json").write_text("{}")
+        beside = find(None, "").origin
+    assert f"{tmp_path / 'var' / 'endpoints.json'}, which `waihu up` writes, is not there" in origin
+    assert "endpoints.json, which `waihu up` writes, names no address of the API" in beside
     assert "WAIHU_STATE_DIR" in origin

@@ -60,6 +60,25 @@ def test_a_key_is_printed_once_listed_without_its_secret_and_revoked(url: str) -
     assert noted[0].actor.startswith("cli:")
 
 
+def test_programs_get_keys_as_json(url: str) -> None:
+    made = json.loads(run("keys", "add", "crm", "--scopes", "submit, read", "--json").stdout)
+    assert made["key"].startswith(f"{made['id']}.")
+    (listed,) = json.loads(run("keys", "list", "--json").stdout)
+    assert listed.pop("createdAt").endswith("+08:00")
+    assert listed == {"id": made["id"], "name": "crm", "scopes": ["submit", "read"], "rate": None, "revokedAt": None}
+    assert json.loads(run("keys", "revoke", made["id"], "--json").stdout) == {"id": made["id"], "revoked": True}
+    assert json.loads(run("keys", "list", "--json").stdout)[0]["revokedAt"]
+    assert "no key" in json.loads(run("keys", "revoke", "nothing", "--json").stdout)["error"]
+
+
+def test_erase_asks_a_program_nothing_and_prints_it_one_document(url: str) -> None:
+    unasked = run("erase", "13800138000", "--reason", "来函", "--json")
+    assert (unasked.exit_code, "--yes" in json.loads(unasked.stdout)["error"]) == (2, True)
+    in_vain = run("erase", "13800138000", "--reason", "来函", "--json", "--yes")
+    assert (in_vain.exit_code, json.loads(in_vain.stdout)["erased"]["tasks"]) == (1, 0)
+    assert "138****8000" in in_vain.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [
