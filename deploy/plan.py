@@ -90,10 +90,12 @@ def _endpoints(settings: Settings, stand_in_llm: bool) -> tuple[dict[str, str], 
             if problem:
                 raise PortTaken(f"WAIHU_{name.upper()}: {problem}, and the setting demands it for {title}")
             taken.add(wanted)
-            listens[name] = (host, wanted)
+            port = wanted
         else:
-            listens[name] = (host, _choose(host, wanted, taken, title, notes))
-            endpoints[name] = f"{host}:{listens[name][1]}"
+            port = _choose(host, wanted, taken, title, notes)
+        listens[name] = (host, port)
+        # Also one that was set: a command in another terminal has the state directory, and not this environment.
+        endpoints[name] = f"{host}:{port}"
     endpoints["public_url"] = f"http://{embedded.reachable(listens['api_listen'])}"
     if settings.embedded_redis:
         endpoints["redis_url"] = f"redis://{LOOPBACK}:{_choose(LOOPBACK, REDIS_PORT, taken, 'Redis', notes)}/0"

@@ -1,9 +1,9 @@
 """Every setting: environment variables with the prefix ``WAIHU_``, a ``.env`` file beside them, one frozen object.
 
 Nothing reads the environment at import. ``load`` is called once by each entry point and the object passed on.
-What the local supervisor started by itself (embedded Redis, sandbox, other ports) it writes to ``endpoints.json`` in
-the state directory; a setting that is not set takes its value from there, so that a worker started by hand on the
-same machine finds the same house.
+What the local supervisor started by itself (embedded Redis, sandbox) and where its processes listen it writes to
+``endpoints.json`` in the state directory; a setting that is not set takes its value from there, so that a command or a
+worker started by hand on the same machine finds the same house.
 """
 
 from __future__ import annotations

@@ -83,6 +83,17 @@ def test_a_port_that_a_setting_demands_is_not_replaced(tmp_path: Path) -> None:
             plan.draw({"WAIHU_API_LISTEN": f"127.0.0.1:{port}"}, prepare(tmp_path))
 
 
+def test_a_command_in_another_terminal_finds_addresses_that_were_set_for_the_house_alone(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    drawn = plan.draw({"WAIHU_API_LISTEN": f"127.0.0.1:{port}"}, prepare(tmp_path))
+    elsewhere = load({}, tmp_path)
+    for name in ("api_listen", "media_listen", "flower_listen", "public_url"):
+        assert getattr(elsewhere, name) == getattr(drawn.settings, name)
+    assert elsewhere.api_listen == ("127.0.0.1", port)
+    assert load({"WAIHU_API_LISTEN": "127.0.0.1:9"}, tmp_path).api_listen == ("127.0.0.1", 9)
+
+
 def test_processes_find_each_other_and_their_own_python(tmp_path: Path) -> None:
     drawn = plan.draw({"PATH": "/usr/bin"}, prepare(tmp_path), without=frozenset({"flower"}))
     assert "flower" not in names(drawn)
