@@ -140,12 +140,15 @@ def _media(settings: Settings) -> Checks:
         beats = heartbeats(settings)
     except redis.RedisError:
         beats = []
-    free = sum(max(0, beat.capacity - beat.sessions) for beat in beats if beat.recording and not beat.draining)
+    free = sum(max(0, beat.capacity - beat.sessions) for beat in beats if beat.fit and not beat.draining)
     if not beats:
         yield Check("media", "fail", "no heartbeat: nothing is dialled without it", "start one: python -m media.main")
     elif unable := sum(not beat.recording for beat in beats):
         detail = f"{unable} of {len(beats)} cannot record: no new call is placed for them"
         yield Check("media", "fail", detail, "make room where recordings lie, and see that media may write there")
+    elif mute := sum(not beat.speech for beat in beats):
+        detail = f"{mute} of {len(beats)} cannot speak or understand: no new call is placed for them"
+        yield Check("media", "fail", detail, "see what media's /readyz says of speech, and the provider's status")
     elif not free:
         yield Check("media", "warn", f"{len(beats)} processes, all full or draining", "start another one")
     else:

@@ -37,6 +37,7 @@ from media.session.clips import HttpClips
 from media.session.equipment import Equipment
 from media.shelf import Shelf
 from media.speech.providers import Speech, open_speech
+from media.speech.standing import Standing
 from media.timekeeping import Timekeeper
 from shared import bus, recordings
 from shared.clock import Clock, HouseClock
@@ -86,9 +87,10 @@ async def assemble(settings: Settings, stack: AsyncExitStack) -> Process:
     stack.push_async_callback(plant.control.flush)
     door = PhoneDoor(exchange, clock.monotonic)
     heart = Heart(outside.redis, registry, clock, name, f"{host}:{port}", place())
+    standing = Standing(outside.speech, registry, heart.beat)
     shelf = Shelf(settings.recordings_dir, recorder, registry, heart.beat)
     await shelf.look()  # before the first heartbeat says that calls may come
-    gauges = _gauges(settings, plant, exchange, door, recorder, shelf, name)
+    gauges = _gauges(settings, plant, exchange, door, recorder, shelf, standing, name)
     pages = Pages(health=gauges.health, ready=gauges.ready, metrics=gauges.text)
     server = MediaServer(door, pages, settings.phone_secret)
     return Process(
@@ -100,6 +102,7 @@ async def assemble(settings: Settings, stack: AsyncExitStack) -> Process:
             plant.owners.run,
             shelf.run,
             heart.run,
+            standing.run,
             outside.casting.run,
         ),
         drain=Drain(
@@ -174,12 +177,24 @@ def join(
 def session_defaults(settings: Settings) -> SessionOptions:
     """How a phone call's session behaves unless its playbook says otherwise."""
     return SessionOptions(
-        barge_in=True, asr=TranscriptionOption(), tts=SynthesisOption(), longest=settings.max_call_seconds
+        barge_in=True,
+        asr=TranscriptionOption(),
+        tts=SynthesisOption(),
+        longest=settings.max_call_seconds,
+        fallback_file=settings.fallback_file,
+        fallback_file_seconds=settings.fallback_file_length,
     )
 
 
 def _gauges(
-    settings: Settings, plant: Plant, exchange: Exchange, door: PhoneDoor, recorder: Recorder, shelf: Shelf, name: str
+    settings: Settings,
+    plant: Plant,
+    exchange: Exchange,
+    door: PhoneDoor,
+    recorder: Recorder,
+    shelf: Shelf,
+    standing: Standing,
+    name: str,
 ) -> Gauges:
     return Gauges(
         settings=settings,
@@ -194,6 +209,7 @@ def _gauges(
         door=door,
         recorder=recorder,
         shelf=shelf,
+        standing=standing,
         filesystem=recordings.filesystem_id(settings.recordings_dir),
         clock=plant.equipment.clock,
     )

@@ -17,6 +17,7 @@ from media.pacer import Pacer
 from media.recorder import Recorder
 from media.registry import Registry
 from media.shelf import Shelf
+from media.speech.standing import Standing
 from shared.clock import Clock, skew_problem
 from shared.settings import Settings
 
@@ -37,6 +38,7 @@ class Gauges:
     door: PhoneDoor
     recorder: Recorder
     shelf: Shelf
+    standing: Standing
     filesystem: str
     """The id of the recordings directory that this process writes to: ``waihu doctor`` compares."""
     clock: Clock
@@ -46,8 +48,8 @@ class Gauges:
         return {"status": "ok", "process": self.process, "sessions": self.registry.sessions}
 
     def ready(self) -> tuple[bool, dict[str, object]]:
-        """``/readyz``: whether new calls may come. Redis away is told and harms no live call, so it does not count; nor does a
-        full disk, for while people are answered whose phones rang before, their sockets must find us."""
+        """``/readyz``: whether new calls may come. Redis away is told and harms no live call, so it does not count; nor do a
+        full disk and speech that fails, for while people are answered whose phones rang before, their sockets must find us."""
         ready = not self.registry.draining
         return ready, {
             "status": "ok" if ready else "draining",
@@ -59,6 +61,7 @@ class Gauges:
             "recordings": self.filesystem,
             "clock": skew_problem(self.clock.skew_ms()) or "ok",
             "recording": self.shelf.problem or "ok",
+            "speech": self.standing.problem or "ok",
         }
 
     def text(self) -> str:
@@ -79,6 +82,7 @@ class Gauges:
             *metrics.hearing(stats),
             metrics.counter("vad_failures", "looks of the ears that failed", self.hearing.failures),
             metrics.gauge("recordable", "1 when a new call could be recorded", self.registry.recordable),
+            metrics.gauge("conversable", "1 when a new call could be talked with", self.registry.conversable),
             metrics.gauge("disk_free_bytes", "room where recordings lie", self.shelf.free),
             metrics.counter("recording_failures", "times a recording began to fail", self.recorder.failures),
             metrics.counter("bad_frames", "audio frames refused", self.exchange.bad_frames + self.door.bad_frames),

@@ -41,6 +41,8 @@ class Registry:
         self.draining = False
         self.recordable = True
         """Whether a new call could be recorded (media.shelf): if not, none is to be placed for this process."""
+        self.conversable = True
+        """Whether a new call could be talked with (media.speech.standing): if not, none is to be placed either."""
         self.refused = 0
         """How many were turned away."""
         self.admitted = 0
@@ -136,6 +138,7 @@ class Heart:
             listen=self._listen,
             skew_ms=self._clock.skew_ms(),
             recording=self._registry.recordable,
+            speech=self._registry.conversable,
             place=self._place,
         )
         await self._client.hset(bus.MEDIA_KEY, self._process, _encoder.encode(beat))

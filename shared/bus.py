@@ -104,8 +104,15 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
     skew_ms: int | None = None
     recording: bool = True
     """False: its disk takes no recording now, and a call that comes to it is hung up."""
+    speech: bool = True
+    """False: a speech provider does not work for it now, and a call that comes to it ends with an apology at best."""
     place: str = ""
     """Where ``listen`` is one and the same port (media.relief); "": an older version, which does not say."""
+
+    @property
+    def fit(self) -> bool:
+        """Whether whoever is called for it now would be talked with, and recorded."""
+        return self.recording and self.speech
 
 
 _heartbeats = msgspec.json.Decoder(Heartbeat)
@@ -133,10 +140,10 @@ def living(told: Iterable[bytes], now_ms: int) -> list[Heartbeat]:
     return found
 
 
-def none_records(beats: Iterable[Heartbeat]) -> bool:
-    """Whether there are media processes, and none of them can record a new call."""
-    able = [beat.recording for beat in beats]
-    return bool(able) and not any(able)
+def none_fit(beats: Iterable[Heartbeat]) -> bool:
+    """Whether there are media processes, and whoever is called now would not be talked with, or not recorded, by any."""
+    fit = [beat.fit for beat in beats]
+    return bool(fit) and not any(fit)
 
 
 class LiveEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

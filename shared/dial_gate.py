@@ -75,10 +75,15 @@ def look(connection: Connection, client: redis.Redis, settings: Settings, now: i
         shut.append(f"every caller number rests, its answer rate fell; the first is back at {soonest}")
     if seen.standing in (Standing.OPEN, Standing.TRYING):
         shut.append(f"the phone system is left alone, its startcalls were {seen.cause}; one call tries it soon")
-    if bus.none_records(bus.heartbeats(client)):
-        shut.append(
-            "media cannot record calls, their disk is full or cannot be written; make room where recordings lie"
-        )
+    if bus.none_fit(beats := bus.heartbeats(client)):
+        if not all(beat.recording for beat in beats):
+            shut.append(
+                "media cannot record calls, their disk is full or cannot be written; make room where recordings lie"
+            )
+        if not all(beat.speech for beat in beats):
+            shut.append(
+                "media cannot speak or understand; `waihu doctor` and media's /readyz say what speech providers answer"
+            )
     resting = tuple(Rest(mask(row.caller), row.until, row.reason) for row in rests)
     return DialGate(tuple(shut), paused, resting, seen)
 

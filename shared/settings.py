@@ -106,6 +106,12 @@ class Settings:
     tts_key: str = _setting("", str.strip, "the provider's key", secret=True)
     tts_model: str = _setting("cosyvoice-v2", str.strip, "the provider's model")
     tts_voice: str = _setting("longyumi_v2", str.strip, "the provider's voice, unless the playbook names one")
+    fallback_file: str = _setting(
+        "",
+        str.strip,
+        "the phone system's file that apologises when nothing can be spoken, by its name there; empty: none",
+    )
+    fallback_file_length: float = _setting("6s", values.duration, "how long that file is")
     llm_endpoint: str = _setting(
         "", _http, "an OpenAI-compatible endpoint, such as https://host/v1; empty: scripted playbooks only"
     )
@@ -301,6 +307,8 @@ def _embedded(state_dir: Path, texts: Mapping[str, tuple[str, str]]) -> dict[str
             ) from error
         cloud = str(written.pop("cloud_url", cloud))
         defaults |= {name: str(value) for name, value in written.items() if name in names()}
+    if not texts.get("phone_url", ("", ""))[0]:
+        defaults["fallback_file"] = "fallback"  # one of the files that the sandbox's phone system has
     socket = cloud.replace("http", "ws", 1) + "/api-ws/v1/inference"
     for name in ("asr", "tts"):
         if not texts.get(f"{name}_provider", ("", ""))[0]:

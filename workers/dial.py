@@ -63,8 +63,8 @@ def dial(house: House, uuid: str) -> None:
     if held is None or held.call.state is not CallState.QUEUED:
         return
     closed = house.gates.closed() or house.gates.refuses(first_look(held), house.clock.now_ms())
-    if closed is None and not house.room.media_records():
-        closed = _UNRECORDED
+    if closed is None and not house.room.media_fit():
+        closed = _UNFIT
     if closed is not None:
         call_off(house, uuid, closed)
         return
@@ -114,7 +114,7 @@ class _Departure:
 
 
 _LEFT_ALONE = Closed("breaker", "the phone system is left alone for a while")
-_UNRECORDED = Closed("recording", "no media process can record a call now")
+_UNFIT = Closed("media", "no media process can talk with a customer and record it now")
 _NO_ROOM = Closed("room", "there is no room for the call; it waits with its task")
 _UNREACHED = Closed("phone", "the phone system could not be reached")
 _OUTCOME: dict[type[Fact], Outcome] = {

@@ -17,7 +17,7 @@ import redis
 
 from shared import bus
 from shared.bus import LEASES_KEY as LEASES_KEY
-from shared.bus import Heartbeat, none_records
+from shared.bus import Heartbeat, none_fit
 from shared.clock import Clock
 from shared.errors import WaihuError
 from shared.settings import Caller
@@ -190,9 +190,9 @@ class Room:
         """How many phone calls the media processes that live can hold in all, those they hold now included."""
         return places(self._media())
 
-    def media_records(self) -> bool:
-        """False if there are media processes and none of them can record: who is called now would be hung up on."""
-        return not none_records(self._media())
+    def media_fit(self) -> bool:
+        """False if there are media processes and none of them can speak and record: who is called now would be hung up on."""
+        return not none_fit(self._media())
 
     def _media(self) -> list[Heartbeat]:
         return bus.heartbeats(self._redis, self._clock.now_ms() if self._clock else None)
@@ -222,11 +222,11 @@ def caller_keys(number: str) -> tuple[str, str, str]:
 def places(heartbeats: Iterable[Heartbeat]) -> int:
     """Σ over the media processes that live of capacity minus sessions that are no phone calls.
 
-    One that drains, or cannot record, takes no new call: it counts for those it still holds, which have their leases, and no more.
+    One that drains, or cannot speak or record, takes no new call: it counts for those it still holds, which have their leases, and no more.
     """
     return sum(
         max(0, beat.capacity - (beat.sessions - beat.phone_sessions))
-        if beat.recording and not beat.draining
+        if beat.fit and not beat.draining
         else beat.phone_sessions
         for beat in heartbeats
     )

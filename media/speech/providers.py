@@ -47,18 +47,25 @@ class Speech:
 
     recognizers: Recognizers
     synthesizer: Synthesizer
+    uncached: Synthesizer
+    """Asks the provider for everything."""
     recognition: RecognitionOptions
     synthesis: SynthesisOptions
+    trouble: asyncio.Event
+    """Set when what is configured has failed; cleared by whoever looks into it."""
 
     def __init__(
-        self, recognition: RecognitionOptions, synthesis: SynthesisOptions, cached: CachingSynthesizer
+        self, recognition: RecognitionOptions, synthesis: SynthesisOptions, prompts: PromptCache, limits: SpeechLimits
     ) -> None:
         self.recognition = recognition
         self.synthesis = synthesis
-        self.recognizers = _Recognizers(recognition)
-        self._complete = _Synthesizer(synthesis, cached)
+        self.trouble = asyncio.Event()
+        self.recognizers = _Recognizers(recognition, self._failed)
+        watched = WatchedSynthesizer(AliyunSynthesizer(), limits, self._failed)
+        self._cached = CachingSynthesizer(watched, prompts)
+        self._complete = _Synthesizer(synthesis, self._cached)
         self.synthesizer = self._complete
-        self._cached = cached
+        self.uncached = _Synthesizer(synthesis, watched)
 
     async def warm(self, texts: Iterable[str], options: SynthesisOptions) -> int:
         """Synthesises into the cache what is not in it yet, one after another. Returns how many are left when the
@@ -86,6 +93,12 @@ class Speech:
         """Drops every connection of synthesis; recognitions are closed by whoever opened them."""
         await self._cached.close()
 
+    def _failed(self, options: RecognitionOptions | SynthesisOptions) -> None:
+        """What a call brought an endpoint or a key of its own for tells nothing of ours."""
+        ours = self.recognition if isinstance(options, RecognitionOptions) else self.synthesis
+        if (options.endpoint, options.key) == (ours.endpoint, ours.key):
+            self.trouble.set()
+
 
 def open_speech(settings: Settings, limits: SpeechLimits | None = None) -> Speech:
     """The providers that ``settings`` name; the stand-in's endpoints if none is named."""
@@ -106,15 +119,15 @@ def open_speech(settings: Settings, limits: SpeechLimits | None = None) -> Speec
         aliyun.tls()  # now, and not when the first call connects
     # The stand-in's voice is synthesised in a moment and may change with any version: not worth files.
     directory = settings.state_dir / PROMPTS_DIRECTORY if settings.tts_provider else None
-    watched = WatchedSynthesizer(AliyunSynthesizer(), limits or SpeechLimits())
-    return Speech(recognition, synthesis, CachingSynthesizer(watched, PromptCache(directory)))
+    return Speech(recognition, synthesis, PromptCache(directory), limits or SpeechLimits())
 
 
 class _Recognizers:
     """Implements Recognizers."""
 
-    def __init__(self, defaults: RecognitionOptions) -> None:
+    def __init__(self, defaults: RecognitionOptions, failed: Callable[[RecognitionOptions], None]) -> None:
         self._defaults = defaults
+        self._failed = failed
 
     def open(
         self,
@@ -124,7 +137,12 @@ class _Recognizers:
     ) -> Recognizer:
         resolved = _resolve(options, self._defaults)
         resolved = replace(resolved, model=options.model or self._defaults.model)
-        return AliyunRecognizer(resolved, on_recognition, on_failure)
+
+        def failed(failure: SpeechFailure) -> None:
+            self._failed(resolved)
+            on_failure(failure)
+
+        return AliyunRecognizer(resolved, on_recognition, failed)
 
 
 class _Synthesizer:

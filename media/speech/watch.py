@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from media.speech.ports import (
@@ -28,16 +28,24 @@ class SpeechLimits:
     covers most of it."""
 
 
+SUSPECT_SECONDS = 1.0
+"""Who is cancelled after so long without audio has probably been given up by a session, whose own patience is shorter."""
+
+
 class WatchedSynthesizer:
     """Implements Synthesizer around another one, whose utterances it ends with a failure when they hang."""
 
-    def __init__(self, inner: Synthesizer, limits: SpeechLimits) -> None:
+    def __init__(
+        self, inner: Synthesizer, limits: SpeechLimits, on_failure: Callable[[SynthesisOptions], None]
+    ) -> None:
+        """``on_failure`` hears with which options an utterance failed or probably did, whoever wanted it."""
         self._inner = inner
         self._limits = limits
+        self._on_failure = on_failure
 
     def open(self, options: SynthesisOptions, listener: SynthesisListener) -> SynthesisStream:
         """See Synthesizer."""
-        return _WatchedStream(self._inner, options, listener, self._limits)
+        return _WatchedStream(self._inner, options, listener, self._limits, self._on_failure)
 
     def prepare(self, options: SynthesisOptions) -> None:
         """See Synthesizer."""
@@ -52,12 +60,19 @@ class _WatchedStream:
     """Both the stream and the inner stream's listener."""
 
     def __init__(
-        self, inner: Synthesizer, options: SynthesisOptions, listener: SynthesisListener, limits: SpeechLimits
+        self,
+        inner: Synthesizer,
+        options: SynthesisOptions,
+        listener: SynthesisListener,
+        limits: SpeechLimits,
+        on_failure: Callable[[SynthesisOptions], None],
     ) -> None:
-        self._provider = options.provider
+        self._options = options
+        self._on_failure = on_failure
         self._listener = listener
         self._limits = limits
         self._timer: asyncio.TimerHandle | None = None
+        self._armed_at = 0.0
         self._heard = False
         self._finished = False
         self._over = False
@@ -79,6 +94,8 @@ class _WatchedStream:
         self._inner.finish()
 
     def cancel(self) -> None:
+        if self._timer is not None and asyncio.get_running_loop().time() >= self._armed_at + SUSPECT_SECONDS:
+            self._on_failure(self._options)
         self._end()
         self._inner.cancel()
 
@@ -102,12 +119,13 @@ class _WatchedStream:
 
     def on_failure(self, failure: SpeechFailure) -> None:
         if not self._over:
-            self._end()
-            self._listener.on_failure(failure)
+            self._fail(failure)
 
     def _arm(self, seconds: float, code: str) -> None:
         self._disarm()
-        self._timer = asyncio.get_running_loop().call_later(seconds, self._expire, seconds, code)
+        loop = asyncio.get_running_loop()
+        self._armed_at = loop.time()
+        self._timer = loop.call_later(seconds, self._expire, seconds, code)
 
     def _disarm(self) -> None:
         if self._timer is not None:
@@ -119,7 +137,11 @@ class _WatchedStream:
         self._disarm()
 
     def _expire(self, seconds: float, code: str) -> None:
-        self._end()
         self._inner.cancel()
         message = f"no audio within {seconds:g} s"
-        self._listener.on_failure(SpeechFailure(self._provider, code, message, retryable=True))
+        self._fail(SpeechFailure(self._options.provider, code, message, retryable=True))
+
+    def _fail(self, failure: SpeechFailure) -> None:
+        self._end()
+        self._on_failure(self._options)
+        self._listener.on_failure(failure)

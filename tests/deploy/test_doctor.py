@@ -158,6 +158,22 @@ def test_media_that_cannot_record_is_told(tmp_path: Path, closed: int, redis_url
     assert (found.state, found.detail) == ("fail", "1 of 2 cannot record: no new call is placed for them")
 
 
+def test_media_that_cannot_speak_is_told(tmp_path: Path, closed: int, redis_url: str) -> None:
+    house = settings(tmp_path, closed, REDIS_URL=redis_url)
+    now = time.time_ns() // 1_000_000
+    beat = bus.Heartbeat(
+        at=now, capacity=9, sessions=0, phone_sessions=0, draining=False, listen="127.0.0.1:1", speech=False
+    )
+    with bus.open_redis(redis_url) as client:
+        client.hset(bus.MEDIA_KEY, "one", msgspec.json.encode(beat))
+    found = checks(house)
+    assert (found["media"].state, found["media"].detail) == (
+        "fail",
+        "1 of 1 cannot speak or understand: no new call is placed for them",
+    )
+    assert "cannot speak" in found["dial gate"].detail
+
+
 def test_a_recordings_directory_that_cannot_be_written_is_named(tmp_path: Path, closed: int) -> None:
     (tmp_path / "file").write_text("in the way")
     found = checks(settings(tmp_path, closed, RECORDINGS_DIR=str(tmp_path / "file")))

@@ -103,20 +103,21 @@ def test_a_number_that_rests_is_told_of_and_all_of_them_shut_the_gate(
     assert "back at 2025-12-31 12:03:58" in stands(**rest_again).shut[0]
 
 
-def test_media_that_cannot_record_shut_it_if_all_of_them_say_so(
+def test_media_that_cannot_record_or_speak_shut_it_if_all_of_them_say_so(
     redis_twin: fakeredis.FakeRedis, stands: Callable[..., DialGate]
 ) -> None:
-    def beat(process: str, *, recording: bool, ago: int = 0) -> None:
+    def beat(process: str, *, ago: int = 0, **unfit: bool) -> None:
         at = bus.ms_of(redis_twin.time()) - ago
-        told = bus.Heartbeat(
-            at=at, capacity=9, sessions=0, phone_sessions=0, draining=False, listen="", recording=recording
-        )
+        told = bus.Heartbeat(at=at, capacity=9, sessions=0, phone_sessions=0, draining=False, listen="", **unfit)
         redis_twin.hset(bus.MEDIA_KEY, process, msgspec.json.encode(told))
 
     beat("one", recording=False)
-    beat("gone", recording=True, ago=bus.HEARTBEAT_TTL_MS + 1000)
-    assert "cannot record" in stands().shut[0]
-    beat("other", recording=True)
+    beat("gone", ago=bus.HEARTBEAT_TTL_MS + 1000)
+    [why] = stands().shut
+    assert "cannot record" in why
+    beat("two", speech=False)
+    assert ["cannot record" in stands().shut[0], "cannot speak" in stands().shut[1]] == [True, True]
+    beat("other")
     assert stands().open
 
 

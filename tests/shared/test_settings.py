@@ -34,6 +34,8 @@ def test_without_any_setting_everything_is_embedded_on_this_machine(tmp_path: Pa
     assert house.phone_url == "http://127.0.0.1:18059/np/sandbox/dialog"
     assert house.callers == (Caller("057128167421", 30, 10.0),)
     assert house.retry_no_answer == (1800.0, 7200.0)
+    assert house.fallback_file == "fallback"
+    assert settings(tmp_path, PHONE_URL="http://phone").fallback_file == ""
     assert house.embedded_redis
     assert house.standins == ("phone", "asr", "tts")
     assert not house.standins_forbidden

@@ -235,16 +235,17 @@ def test_a_stop_during_startcall_hangs_up_as_soon_as_the_id_is_known(office: Off
     assert office.task(batch_id).state == "stopping"
 
 
-def test_nobody_is_called_whom_media_could_not_record(office: Office) -> None:
-    """Their disk became full after the call was made; no attempt is spent, and the task waits until there is room."""
+@pytest.mark.parametrize("unfit", ["recording", "speech"])
+def test_nobody_is_called_whom_media_could_not_record_or_talk_with(office: Office, unfit: str) -> None:
+    """Their disk became full, or speech fell away, after the call was made; no attempt is spent, and the task waits."""
     uuid = queued(office)
-    office.media(recording=False)
+    office.media(**{unfit: False})
     dial(office.house, uuid)
     assert (office.phone.rings, office.call(uuid).state) == ({}, "unplaced")
     [task] = [office.task(call.batch_id) for call in office.calls()]
     assert (task.state, task.attempts) == ("pending", 0)
     office.advance(60)
-    office.media(recording=False)
+    office.media(**{unfit: False})
     dispatch(office.house)
     assert len(office.calls()) == 1
     office.media()

@@ -256,6 +256,7 @@ def test_places_count_what_is_not_taken_by_others() -> None:
     assert places([beat(200, 0, 0), beat(100, 0, 0)]) == 300
     assert places([beat(200, 40, 30, draining=True)]) == 30
     assert places([beat(200, 40, 30, recording=False), beat(10, 0, 0)]) == 40
+    assert places([beat(200, 40, 30, speech=False), beat(10, 0, 0)]) == 40
 
 
 def test_only_media_that_lives_has_places(client: redis.Redis) -> None:

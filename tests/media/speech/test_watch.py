@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
+import pytest
+
+from media.speech import watch
 from media.speech.ports import SpeechFailure, SynthesisListener, SynthesisOptions, SynthesisStream
 from media.speech.watch import SpeechLimits, WatchedSynthesizer
 
@@ -43,9 +46,11 @@ SHORT = SpeechLimits(first_audio=0.01, chunk_gap=0.01)
 LONG = SpeechLimits(first_audio=3600, chunk_gap=3600)
 
 
-def opened(limits: SpeechLimits) -> tuple[Silent, Heard, SynthesisStream]:
+def opened(
+    limits: SpeechLimits, failed: Callable[[SynthesisOptions], None] = lambda _: None
+) -> tuple[Silent, Heard, SynthesisStream]:
     inner, heard = Silent(), Heard()
-    return inner, heard, WatchedSynthesizer(inner, limits).open(SynthesisOptions(provider="p"), heard)
+    return inner, heard, WatchedSynthesizer(inner, limits, failed).open(SynthesisOptions(provider="p"), heard)
 
 
 def run(scenario: Callable[[], Awaitable[None]]) -> None:
@@ -117,5 +122,32 @@ def test_a_failure_of_the_provider_is_passed_on_once() -> None:
         inner.listener.on_failure(SpeechFailure("p", "closed", "gone"))
         assert heard.endings == 1
         stream.finish()
+
+    run(scenario)
+
+
+def test_it_is_told_who_failed_and_who_was_probably_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A session's patience is shorter than ours; a caller who interrupts at once says nothing of the provider."""
+
+    async def scenario() -> None:
+        failed: list[SynthesisOptions] = []
+        inner, heard, stream = opened(LONG, failed.append)
+        stream.send("您好")
+        inner.listener.on_failure(SpeechFailure("p", "denied", "no"))
+        await heard.end()
+        assert len(failed) == 1
+        _, heard, stream = opened(SHORT, failed.append)
+        stream.send("您好")
+        await heard.end()
+        assert len(failed) == 2
+        _, _, stream = opened(LONG, failed.append)
+        stream.send("您好")
+        stream.cancel()
+        assert len(failed) == 2
+        monkeypatch.setattr(watch, "SUSPECT_SECONDS", 0.0)
+        _, _, stream = opened(LONG, failed.append)
+        stream.send("您好")
+        stream.cancel()
+        assert failed == [SynthesisOptions(provider="p")] * 3
 
     run(scenario)
