@@ -139,11 +139,20 @@ class Play:
         last.text = last.text_spoken(self.appended, self._rate)
         last.end = self.appended
 
+    def foresee(self, samples: int) -> None:
+        """So many more samples will come of the current text, and then it is complete."""
+        if self._marks and self._marks[-1].end is None:
+            self._marks[-1].foreseen = self.appended - self._marks[-1].start + samples
+
+    def complete(self) -> None:
+        """The current text's audio has come to its end; another text may follow, at once or after a while."""
+        if self._marks and self._marks[-1].end is None:
+            self._marks[-1].end = self.appended
+
     def end(self) -> None:
         """No more audio will come. Twice is harmless."""
         self.ended = True
-        if self._marks and self._marks[-1].end is None:
-            self._marks[-1].end = self.appended
+        self.complete()
 
     # --- what the ledger does ------------------------------------------------------------------------------------------
 

@@ -312,7 +312,8 @@ class Playout:
         cut = self._describe(plays, heard, self._flush(clock) if flushed else (clock, clock))
         for play in plays:
             if play.begun:
-                self._end(play, heard if play is plays[0] else 0, clock, interrupted=True)
+                over = min(clock, play.heard_until + self._delay)  # it may have run dry before
+                self._end(play, heard if play is plays[0] else 0, over, interrupted=True)
             else:
                 play.finish()
         return cut

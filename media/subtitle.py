@@ -68,6 +68,8 @@ class Mark:
     start: int
     end: int | None = None
     offsets: list[WordOffset] = field(default_factory=list)
+    foreseen: int | None = None
+    """How many samples it will take, if that is known before all have come."""
     _weighed: str = ""
     _weights: list[float] = field(default_factory=lambda: [0.0])
     """``_weights(_weighed)``: a live text is asked about every second, and grows seldom."""
@@ -82,6 +84,8 @@ class Mark:
         """Samples that the text takes: all of them if they have come, else the greater of what came and a guess."""
         if self.end is not None:
             return self.end - self.start
+        if self.foreseen is not None:
+            return max(appended - self.start, self.foreseen)
         return max(appended - self.start, int(self.weights()[-1] * UNIT_S * rate))
 
     def text_spoken(self, appended: int, rate: int) -> str:

@@ -23,6 +23,11 @@ DRY_LOOK = 0.2
 """How often a late piece is looked at while earlier audio of its track still plays."""
 BREATH = bytes(RATE // 4 * 2)
 """Silence between a sentence that broke off and the fallback: as a person stops short and starts anew."""
+AHEAD = 30 * RATE
+"""Samples that one play may have waiting in the ledger: what is interrupted soon is not handed over for nothing, and a notice
+of any length is taken as it is spoken."""
+HELD_LOOK = 1.0
+"""How often a piece that waits for the ledger is looked at again."""
 PIECES_AHEAD = 2
 """Pieces that are synthesised at once: the one that plays and the next, so that sentences follow without a gap."""
 
@@ -53,23 +58,33 @@ class Feed:
         self._options = options
         self._late: dict[str, Alarm] = {}
         """A watch for each track that waits: one that ends with its sentence may wait beside the one that follows."""
+        self._held: dict[str, Alarm] = {}
+        """For each track of which the ledger has enough for now: when it is looked at again."""
 
     def unwatch(self, track: Track) -> None:
         """Nothing of this track is waited for any more."""
-        if alarm := self._late.pop(track.name, None):
-            alarm.cancel()
+        for alarms in (self._late, self._held):
+            if alarm := alarms.pop(track.name, None):
+                alarm.cancel()
 
     def advance(self, track: Track) -> None:
         """Moves what has come to the ledger, and opens the pieces whose turn it is."""
         while track.pieces:
+            if track.play is not None and track.play.unsent >= AHEAD:
+                self._hold(track)
+                return
             if not self._open_pieces(track):
                 return
             head = track.pieces[0]
             if not self._flow(track, head):
                 return
+            if head.waiting:
+                continue
             if not head.done:
                 self._watch(track, head)
                 return
+            if track.play is not None:
+                track.play.complete()
             track.pieces.popleft()
             if track.streaming is head:
                 track.streaming = None
@@ -90,8 +105,9 @@ class Feed:
         return True
 
     def _flow(self, track: Track, head: Utterance) -> bool:
-        """What has come of the first piece goes to the ledger. False if the track was given up over it."""
-        audio, words = head.take()
+        """What has come of the first piece goes to the ledger, as far as that takes it. False if the track was given up over it."""
+        unsent = track.play.unsent if track.play is not None else 0
+        audio, words = head.take((AHEAD - unsent) * 2)
         if not audio and not (words and head.begun):
             return True
         try:
@@ -121,6 +137,18 @@ class Feed:
             self._host.feed_sounded(head, self._moments.now() - asked)
             track.play.mark(head.text)
         return track.play
+
+    def _hold(self, track: Track) -> None:
+        """The ledger has enough for now. How long the text will be is known if all of it has come: what is heard of it is
+        then no guess."""
+        head = track.pieces[0]
+        if track.play is not None and head.begun and head.done:
+            track.play.foresee(head.waiting // 2)
+        if late := self._late.get(track.name):
+            late.cancel()
+        if track.name not in self._held:
+            self._held[track.name] = self._timers.alarm(lambda: self.advance(track))
+        self._held[track.name].set(self._moments.now() + HELD_LOOK)
 
     def _watch(self, track: Track, head: Utterance) -> None:
         """Sets how long the first piece may take to say more."""

@@ -58,6 +58,8 @@ class Track:
         self.heard: list[str] = []
         """The texts of its plays that are over, as far as they were played."""
         self.heard_ms = 0
+        self.heard_until: int | None = None
+        """Timeline sample at which the last of it that was heard was over."""
         self._silenced: list[tuple[int, int]] = []
         """Characters of its text that were played while our voice was muted."""
 

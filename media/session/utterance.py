@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from media.speech.ports import SpeechFailure, SpokenWord
 
-MAX_AHEAD_BYTES = 120 * 16_000
-"""Two minutes of audio that wait behind another piece: as much as the ledger itself takes."""
+MAX_AHEAD_BYTES = 360 * 16_000
+"""Six minutes of audio that wait for their turn: a notice of the greatest length, slowly read, which providers make faster
+than it is spoken. The ledger takes them bit by bit."""
 
 
 class Source(Protocol):
@@ -61,9 +63,10 @@ class Utterance:
         self._owner = owner
         self._opener = opener
         self._source: Source | None = None
-        self._audio: list[bytes] = []
+        self._audio: deque[bytes] = deque()
         self._words: list[SpokenWord] = []
-        self._waiting = 0
+        self.waiting = 0
+        """Bytes of audio that have come and were not taken."""
         self._over = False
 
     def open(self, now: float) -> None:
@@ -86,16 +89,25 @@ class Utterance:
             if complete:
                 self._source.finish()
 
-    def take(self) -> tuple[list[bytes], list[SpokenWord]]:
-        """The audio and word times that have come since the last time."""
-        taken = self._audio, self._words
-        self._audio, self._words, self._waiting = [], [], 0
-        return taken
+    def take(self, most: int) -> tuple[list[bytes], list[SpokenWord]]:
+        """Up to ``most`` bytes of the audio that waits, and all word times that have come since the last time."""
+        audio: list[bytes] = []
+        while self._audio and most > 0:
+            chunk = self._audio.popleft()
+            if len(chunk) > most:
+                self._audio.appendleft(chunk[most:])
+                chunk = chunk[:most]
+            audio.append(chunk)
+            self.waiting -= len(chunk)
+            most -= len(chunk)
+        words, self._words = self._words, []
+        return audio, words
 
     def cancel(self) -> None:
         """Takes nothing more and tells nobody."""
         self._over = True
-        self._audio = []
+        self._audio.clear()
+        self.waiting = 0
         if self._source is not None:
             self._source.cancel()
             self._source = None
@@ -106,11 +118,11 @@ class Utterance:
         """Keeps the audio and says so."""
         if self._over or self.done or not pcm:
             return
-        if self._waiting + len(pcm) > MAX_AHEAD_BYTES:
-            self.on_failure(SpeechFailure("session", "overflow", "expected at most two minutes of audio for one text"))
+        if self.waiting + len(pcm) > MAX_AHEAD_BYTES:
+            self.on_failure(SpeechFailure("session", "overflow", "expected at most six minutes of audio for one text"))
             return
         self._audio.append(pcm)
-        self._waiting += len(pcm)
+        self.waiting += len(pcm)
         self.sounded = True
         self._owner.utterance_changed(self)
 

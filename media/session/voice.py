@@ -286,6 +286,7 @@ class Voice:
         track.heard_ms += fact.duration_ms
         if fact.text_heard:
             track.heard.append(fact.text_heard)
+            track.heard_until = fact.sample
         self._look_at_end(
             track, self._moments.now_ms() if track.started_at is None else self._moments.ms_at(fact.sample)
         )
@@ -310,7 +311,8 @@ class Voice:
             self._telling.track_start(track, at)
         start = at if track.started_at is None else self._moments.ms_at(track.started_at)
         if track.heard and track.kind == "tts":
-            self._host.voice_heard(track.audible("".join(track.heard)), start, max(start, at), cut=track.cut)
+            end = at if track.heard_until is None else self._moments.ms_at(track.heard_until)
+            self._host.voice_heard(track.audible("".join(track.heard)), start, max(start, end), cut=track.cut)
         self._telling.track_end(track)
         self._host.voice_ended(track)
         for following in list(self._tracks.values()):

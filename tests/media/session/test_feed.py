@@ -8,6 +8,7 @@ from media.playout import MAX_PLAYS
 from media.protocol import events
 from media.protocol.commands import Interrupt, Tts
 from media.speech.ports import SpeechFailure
+from shared.recordings import Turn
 from tests.media.twins import Scene, loud, with_options
 
 
@@ -275,3 +276,52 @@ def test_sentences_after_a_failed_one_are_given_up_with_it() -> None:
     scene.run(2)
     assert scene.recording.turns == [("assistant", "稍等", False)]
     assert scene.names == ["answer", "error", "trackStart", "trackEnd"]
+
+
+def test_a_notice_of_three_minutes_is_read_once_to_its_end() -> None:
+    """Its audio comes far faster than it is spoken; the ledger takes two minutes at the most."""
+    notice = "".join(chr(0x4E00 + number % 500) for number in range(900)) + "。"
+    scene = Scene()
+    scene.session.say(notice, play_id="a")
+    scene.run(185)
+    assert scene.recording.turns == [("assistant", notice, False)]
+    assert not scene.of(events.Error)
+    assert len(scene.synthesizer.texts) == 1
+
+
+def test_what_was_heard_of_a_long_text_is_known_though_the_ledger_has_only_its_beginning() -> None:
+    notice = "".join(chr(0x4E00 + number % 500) for number in range(900)) + "。"
+    scene = Scene()
+    scene.session.say(notice, play_id="a")
+    scene.run(40.0)
+    scene.session.submit(Interrupt())
+    scene.drain()
+    [(_, heard, cut)] = scene.recording.turns
+    assert cut
+    assert 195 <= len(heard) <= 200, "five characters a second, and none that was not spoken"
+    assert scene.of(events.Interruption)[0].total_duration == 901 * 200
+
+
+def test_later_sentences_wait_until_the_ledger_has_room_and_follow_without_a_gap() -> None:
+    """The second is not asked for while half a minute of the first is outstanding."""
+    scene = Scene()
+    first = "".join(chr(0x4E00 + number) for number in range(200)) + "。"
+    scene.session.say(first, play_id="a", more=True)
+    scene.session.say("二。", play_id="a", more=True)
+    scene.session.say("三。", play_id="a")
+    scene.run(5.0)
+    assert len(scene.synthesizer.texts) == 2
+    scene.run(40.0)
+    assert scene.recording.turns == [("assistant", f"{first}二。三。", False)]
+    assert scene.session.playout.starvations == 0
+
+
+def test_a_sentence_that_was_heard_while_the_next_one_is_waited_for_counts_whole_and_ends_when_it_did() -> None:
+    scene = Scene()
+    scene.session.say("一二三四五六七八。", play_id="a", more=True)
+    scene.run(8.0)
+    scene.session.submit(Interrupt())
+    scene.drain()
+    assert scene.recording.turns == [("assistant", "一二三四五六七八。", True)]
+    [turn] = [line for line in scene.recording.lines if isinstance(line, Turn) and not line.so_far]
+    assert 1800 <= turn.end - turn.start <= 2000, "nine characters, not the six seconds that followed"
