@@ -36,6 +36,10 @@ STATEMENT_TIMEOUT_MS = 30_000
 """No statement of ours is meant to take longer; one that does must not hold locks for ever."""
 IDLE_TIMEOUT_MS = 60_000
 """A process that stands still in the middle of a transaction (SIGSTOP, a machine that is moved) holds its locks no longer."""
+SILENCE_SECONDS = 40
+"""A server that acknowledges nothing for so long is gone, its host or the way there: the time-outs above run on the server, and
+by itself the kernel would wait a quarter of an hour. Longer than any statement of ours."""
+_KEEPALIVE = {"keepalives_idle": 10, "keepalives_interval": 10, "keepalives_count": 3}
 _TIME = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::double precision"
 _TIME_RESOLUTION_MS = 0.001
 _NEW = "waihu_new"
@@ -63,7 +67,13 @@ def open_engine(url: str, *, pool_size: int = POOL_SIZE, ping: bool = True) -> E
         pool_timeout=CONNECT_TIMEOUT_SECONDS,
         pool_pre_ping=ping,
         hide_parameters=True,
-        connect_args={"connect_timeout": CONNECT_TIMEOUT_SECONDS, "options": options, "application_name": "waihu"},
+        connect_args={
+            "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+            "tcp_user_timeout": SILENCE_SECONDS * 1000,
+            **_KEEPALIVE,
+            "options": options,
+            "application_name": "waihu",
+        },
     )
 
 

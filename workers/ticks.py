@@ -12,8 +12,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from celery.beat import Scheduler
+import redis
+from celery.beat import Scheduler, SchedulingError
 from celery.schedules import schedule
+from kombu.exceptions import OperationalError
 
 from shared.bus import open_redis
 from shared.doorbell import QUEUE_OF
@@ -46,12 +48,29 @@ class Ticks(Scheduler):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._redis: Any = None
+        self._away = False
 
     def apply_async(self, entry: Any, producer: Any = None, advance: bool = True, **kwargs: Any) -> Any:
-        """As Celery's; nothing is sent while too much waits. Raises redis.RedisError, which beat logs."""
+        """As Celery's; nothing is sent while too much waits, or Redis is away. That is said once and not at every tick."""
+        try:
+            sent = self._send(entry, producer=producer, advance=advance, **kwargs)
+        except (redis.RedisError, SchedulingError) as error:
+            cause = (error.__cause__ or error.__context__) if isinstance(error, SchedulingError) else error
+            if not isinstance(cause, redis.RedisError | OperationalError | OSError):
+                raise
+            if not self._away:
+                log.warning("Redis is away; no tick is sent", extra={"error": type(cause).__name__})
+            self._away = True
+            return None
+        if self._away:
+            log.info("ticks are sent again")
+        self._away = False
+        return sent
+
+    def _send(self, entry: Any, **kwargs: Any) -> Any:
         if self._redis is None:
             self._redis = open_redis(self.app.conf.broker_url.replace("redis+socket://", "unix://", 1))
         if self._redis.llen(entry.options["queue"]) >= MOST_WAITING:
             log.info("nobody takes up what beat sends", extra={"task_name": entry.task})
             return None
-        return super().apply_async(entry, producer=producer, advance=advance, **kwargs)
+        return super().apply_async(entry, **kwargs)

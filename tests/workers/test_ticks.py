@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 import redis
 from celery import Celery
+from celery.beat import Scheduler, SchedulingError
+from kombu.exceptions import OperationalError
 
 from shared import doorbell
 from workers.ticks import MOST_WAITING, Ticks, steady, tick
@@ -48,3 +50,38 @@ def test_it_goes_by_its_own_clock_whatever_the_machines_says(beat: Ticks) -> Non
     entry = beat.schedule["sweep"]
     assert entry.schedule.nowfun is not None
     assert entry.default_now() == pytest.approx(entry.schedule.nowfun(), abs=timedelta(seconds=1))
+
+
+def test_redis_away_is_said_once_and_so_is_its_return(
+    beat: Ticks, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beat.setup_schedule()
+    entry = beat.schedule["sweep"]
+    caplog.set_level("INFO", "workers.ticks")
+    with monkeypatch.context() as away:
+        away.setattr(Scheduler, "apply_async", _refused)
+        for _ in range(3):
+            beat.apply_entry(entry)
+    beat.apply_entry(entry)
+    beat.apply_entry(entry)
+    assert [record.message for record in caplog.records if record.name == "workers.ticks"] == [
+        "Redis is away; no tick is sent",
+        "ticks are sent again",
+    ]
+
+
+def _refused(*_: Any, **__: Any) -> None:
+    try:
+        raise OperationalError("refused")
+    except OperationalError as error:
+        raise SchedulingError("could not apply") from error
+
+
+def test_a_bug_is_not_taken_for_redis(beat: Ticks, monkeypatch: pytest.MonkeyPatch) -> None:
+    def bug(*_: Any, **__: Any) -> None:
+        raise SchedulingError("could not apply") from ValueError("a bug")
+
+    beat.setup_schedule()
+    monkeypatch.setattr(Scheduler, "apply_async", bug)
+    with pytest.raises(SchedulingError):
+        beat.apply_async(beat.schedule["sweep"])
