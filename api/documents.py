@@ -99,7 +99,7 @@ def envelope_replies(success: Any, success_example: Any, failure_example: Any) -
     return {
         "200": {"description": "成功，或参数不合法（看 code）", "content": {JSON: ok}},
         "401": _failure("没有密钥，或密钥不对", 401, "需要 API 密钥"),
-        "413": _failure("请求体超过 32 MiB", 413, "请求体过大"),
+        "413": _failure("请求体超过 32 MiB", 413, "请求体过大：最多 33554432 字节，请分批提交"),
         "500": _failure("系统异常，什么都没有改变", 500, "系统异常，请稍后重试"),
     }
 

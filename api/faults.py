@@ -35,6 +35,7 @@ _NOT_NEAR = (
     "没有密钥时只接受本机的请求，而这个请求的 Host 或 Origin 不是本机："
     "请把 WAIHU_PUBLIC_URL 设为访问所用的地址，或设置密钥（waihu keys add）"
 )
+_TOO_LARGE = "the body is too large: at most {limit} bytes; send it in several requests"
 _DEFECT = "unexpected failure"
 
 log = logging.getLogger(__name__)
@@ -54,11 +55,10 @@ def handle_parameter(error: ParameterError) -> Response:
 
 def handle_http(error: HTTPException) -> Response:
     """An HTTP error: a problem under ``/api/v1``, the envelope elsewhere; the status and its headers stay."""
-    status = error.code or 500
+    status, limit = error.code or 500, request.max_content_length
     if request.path.startswith(V1):
-        response = problem(status, error.description or "")
+        response = problem(status, _TOO_LARGE.format(limit=limit) if status == 413 else error.description or "")
     else:
-        limit = request.max_content_length
         scope = "、".join(error.scopes) if isinstance(error, MissingScope) else ""
         text = _NOT_NEAR if isinstance(error, NotNear) else _MESSAGES.get(status, "请求无法处理（HTTP {status}）")
         message = text.format(method=request.method, limit=limit, scope=scope, status=status)

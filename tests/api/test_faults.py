@@ -37,6 +37,13 @@ def test_a_body_above_the_limit_is_a_413(client: FlaskClient, path: str) -> None
     assert (response.status_code, response.json["code"]) == (413, 413)
 
 
+def test_under_v1_a_body_above_the_limit_is_told_the_limit(client: FlaskClient) -> None:
+    body = b" " * (32 * 1024 * 1024 + 1)
+    response = client.post("/api/v1/tasks", data=body, content_type="application/json")
+    assert (response.status_code, response.mimetype) == (413, "application/problem+json")
+    assert "at most 33554432 bytes" in response.json["detail"]
+
+
 def test_a_database_error_is_logged_without_rows_and_answered_without_details(
     client: FlaskClient, engine: Engine, ticket: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
