@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import BigInteger, ColumnElement, Connection, Integer, Label, case, cast, distinct, func, select, text
 
 from api.fields import Fields
+from api.received import received
 from shared.moments import iso
 from shared.schema import calls, tasks
 
@@ -50,9 +51,10 @@ def read_query(fields: Fields) -> StatsQuery:
             fields.problem(name, "缺少必填字段，格式 yyyy-MM-dd HH:mm:ss")
     if since is not None and until is not None and until - since > LONGEST_RANGE_MS:
         fields.problem("to", "时间范围最长 92 天")
-    groups = tuple(part.strip() for part in (fields.text("groupBy") or "").split(",") if part.strip())
+    given = fields.text("groupBy") or ""
+    groups = tuple(part.strip() for part in given.split(",") if part.strip())
     if len(set(groups)) != len(groups) or not set(groups) <= set(GROUPS):
-        fields.problem("groupBy", f"应为 {'、'.join(GROUPS)} 中的若干个，以逗号分隔")
+        fields.problem("groupBy", f"应为 {'、'.join(GROUPS)} 中的若干个，各一次，以逗号分隔，{received(given)}")
     short = fields.integer("shortSeconds", low=1, high=3600)
     fields.done()
     return StatsQuery(since or 0, until or 0, groups, SHORT_SECONDS if short is None else short)

@@ -11,7 +11,12 @@ from marshmallow import Schema, fields
 from api.documents import RequestSchema, body, integer, problem_reply, reply, text
 
 NO_KEY = problem_reply("没有密钥，或密钥不对", 401, "Unauthorized", "an API key is needed")
-BAD = problem_reply("参数不合法，什么都没有改变", 400, "Bad Request", "参数不合法：第 1 条 priority：应为整数")
+BAD = problem_reply(
+    "参数不合法，什么都没有改变",
+    400,
+    "Bad Request",
+    "参数不合法：第 1 条 priority：应为 -1000 到 1000 之间的整数，越大越先拨打，收到的是 1001",
+)
 
 
 class ScheduledTicketSchema(RequestSchema):
@@ -21,8 +26,8 @@ class ScheduledTicketSchema(RequestSchema):
     ticketType = text("工单类型", required=True, minLength=1, maxLength=200)
     ticketContent = text("工单内容", required=True, minLength=1, maxLength=10_000)
     priority = integer("-1000 到 1000，越大越先拨打；默认 0", allow_none=True, minimum=-1000, maximum=1000)
-    notBefore = text("此前不拨打，ISO 8601", allow_none=True)
-    expiresAt = text("此后不再拨打，ISO 8601", allow_none=True)
+    notBefore = text("此前不拨打，ISO 8601，最晚 366 天之后", allow_none=True)
+    expiresAt = text("此后不再拨打，ISO 8601，最晚 366 天之后", allow_none=True)
     timezone = text("IANA 时区名：外呼时段按它计算，没有偏移的时间也按它理解", allow_none=True)
 
 

@@ -17,6 +17,7 @@ from api.envelope import answer, refuse
 from api.fields import Fields
 from api.house import house
 from api.keys import principal
+from api.received import received
 from api.routes import Route
 from api.transactions import write
 from shared import numbers
@@ -90,7 +91,7 @@ def erase_customer() -> Response:
     try:
         normalised = numbers.parse_loosely(number or "").number
     except NumberError as error:
-        raise refuse("不是有效的号码", field="number") from error
+        raise refuse(f"不是有效的号码：应为 3 到 20 位数字，可带前导 +，{received(number)}", field="number") from error
     now, who, zone, root = at.clock.now_ms(), principal().name, at.settings.timezone, at.settings.recordings_dir
     try:
         proof = write(

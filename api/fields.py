@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from api.body import type_name
 from api.envelope import FieldProblem, ParameterError
+from api.received import shortened
 
 MAX_LONG = 2**63 - 1
 MIN_LONG = -(2**63)
@@ -21,6 +22,7 @@ LAST_MOMENT = round(datetime(9999, 12, 30, tzinfo=UTC).timestamp() * 1000)
 """A later one, by which people mean that there is no end, counts as this: clocks of every zone can show it."""
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,20}")
+_DIGITS = re.compile(r"[+-]?[0-9]+")
 _MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}")
 
 
@@ -31,6 +33,16 @@ def whole_number(value: Any) -> int | None:
     if isinstance(value, str) and _INTEGER.fullmatch(value.strip()):
         return int(value)
     return None
+
+
+def number_fault(value: Any, low: int, high: int) -> str:
+    """What is wrong with a value as an integer from ``low`` to ``high``, "" if nothing is."""
+    number = whole_number(value)
+    if number is None and not (isinstance(value, str) and _DIGITS.fullmatch(value.strip())):
+        return f"应为整数，收到的是{type_name(value)}"
+    if number is None or not low <= number <= high:
+        return f"应在 {low} 到 {high} 之间，收到的是 {shortened(str(value).strip())}"
+    return ""
 
 
 class Fields:
@@ -47,14 +59,11 @@ class Fields:
         if value is None:
             self._absent(name, required)
             return None
-        number = whole_number(value)
-        if number is None:
-            self.problem(name, f"应为整数，收到的是{type_name(value)}")
-        elif not low <= number <= high:
-            self.problem(name, f"应在 {low} 到 {high} 之间，收到的是 {str(number)[:24]}")
-        else:
-            return number
-        return None
+        fault = number_fault(value, low, high)
+        if fault:
+            self.problem(name, fault)
+            return None
+        return whole_number(value)
 
     def text(self, name: str, *, required: bool = False, longest: int = LONGEST_FILTER) -> str | None:
         """A string, stripped; an empty one counts as absent."""

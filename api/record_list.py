@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import ColumnElement, Connection, Select, TextClause, and_, func, or_, select, text
 
 from api.fields import Fields
+from api.received import received
 from api.task_list import LAST_PAGE, LONGEST_PAGE
 from shared import lines, numbers
 from shared.errors import NumberError
@@ -81,7 +82,7 @@ def _telephone(fields: Fields) -> numbers.Dialable | None:
     try:
         return numbers.parse(given)
     except NumberError:
-        fields.problem("telephone", "不是有效的号码：应为 3 到 20 位数字，可带前导 +")
+        fields.problem("telephone", f"不是有效的号码：应为 3 到 20 位数字，可带前导 +，{received(given)}")
         return None
 
 

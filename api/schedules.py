@@ -13,12 +13,14 @@ import msgspec
 from api import tickets
 from api.body import decode, type_name
 from api.envelope import FieldProblem, ParameterError
+from api.received import received
 from api.repeats import Plan
 from api.tickets import DIGEST_BYTES, CheckedTicket, Schedule
+from shared.moments import iso
 
 LOWEST, HIGHEST = -1000, 1000
 LONGEST_WAIT_MS = 366 * 24 * 3600 * 1000
-"""A notBefore or expiresAt beyond a year is a slip of the keyboard."""
+"""A notBefore or expiresAt beyond a year, leap years included, is a slip of the keyboard."""
 _LONGEST_ZONE = 40
 
 
@@ -106,7 +108,7 @@ class _Reader:
         if value is None:
             return 0
         if type(value) is not int or not LOWEST <= value <= HIGHEST:
-            self._problem("priority", f"应为 {LOWEST} 到 {HIGHEST} 之间的整数，越大越先拨打")
+            self._problem("priority", f"应为 {LOWEST} 到 {HIGHEST} 之间的整数，越大越先拨打，{received(value)}")
             return 0
         return value
 
@@ -115,7 +117,7 @@ class _Reader:
         if value is None:
             return None
         if not isinstance(value, str) or len(value) > _LONGEST_ZONE or value not in _zones():
-            self._problem("timezone", "应为 IANA 时区名，如 Asia/Shanghai")
+            self._problem("timezone", f"应为 IANA 时区名，如 Asia/Shanghai，{received(value)}")
             return None
         self._zone = ZoneInfo(value)
         return value
@@ -130,10 +132,11 @@ class _Reader:
         try:
             moment = read_moment(value, self._zone)
         except ValueError:
-            self._problem(name, "应为 ISO 8601 时间，如 2026-01-05T10:00:00+08:00")
+            self._problem(name, f"应为 ISO 8601 时间，如 2026-01-05T10:00:00+08:00，收到的是 {value[:40]!r}")
             return None
-        if moment > self._now + LONGEST_WAIT_MS:
-            self._problem(name, "不能晚于一年之后")
+        last = self._now + LONGEST_WAIT_MS
+        if moment > last:
+            self._problem(name, f"不能晚于 {iso(last, self._zone)}（366 天之后），收到的是 {value[:40]!r}")
         return moment
 
     def _problem(self, name: str, message: str) -> None:

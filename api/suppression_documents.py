@@ -12,7 +12,12 @@ from api.dialling_documents import NO_KEY
 from api.documents import RequestSchema, body, integer, parameter, problem_reply, reply, text
 
 _CSV_EXAMPLE = "number,source,reason,createdAt\r\n13900001111,person,来函,2026-01-05T10:00:00.000+08:00\r\n"
-_BAD = problem_reply("参数不合法", 400, "Bad Request", "参数不合法：number：不是有效的号码")
+_BAD = problem_reply(
+    "参数不合法",
+    400,
+    "Bad Request",
+    "参数不合法：number：不是有效的号码：应为 3 到 20 位数字，可带前导 +，收到的是 'abc'",
+)
 
 
 class NewSuppressionSchema(RequestSchema):

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import ColumnElement, Connection, Engine, delete, func, or_, select
 
 from api.envelope import FieldProblem, ParameterError, refuse
+from api.received import received
 from shared import lines, numbers, tables
 from shared.database import reading
 from shared.errors import NumberError
@@ -93,11 +94,15 @@ def read_csv(body: bytes) -> dict[str, list[str]]:
             )
             continue
         reason = row[reason_at].strip() if reason_at is not None and reason_at < len(row) else ""
+        fault = _reason_fault(reason)
         try:
-            found.setdefault(_plain(reason), []).append(numbers.parse_loosely(row[0].lstrip("'")).number)
-        except (NumberError, ValueError):
-            if len(problems) < MOST_PROBLEMS:
-                problems.append(FieldProblem(None, f"第 {line} 行", "不是有效的号码，或原因过长"))
+            number = numbers.parse_loosely(row[0].lstrip("'")).number
+        except NumberError:
+            fault = f"不是有效的号码：应为 3 到 20 位数字，可带前导 +，{received(row[0])}"
+        if not fault:
+            found.setdefault(_plain(reason), []).append(number)
+        elif len(problems) < MOST_PROBLEMS:
+            problems.append(FieldProblem(None, f"第 {line} 行", fault))
     if problems:
         raise ParameterError(problems)
     if not found:
@@ -162,7 +167,12 @@ def _safe(text: str) -> str:
     return "'" + text if text.startswith(_FORMULA) else text
 
 
+def _reason_fault(reason: str) -> str:
+    """What is wrong with a reason, "" if nothing is."""
+    if len(reason) > LONGEST_REASON:
+        return f"原因最长 {LONGEST_REASON} 个字符，收到 {len(reason)} 个"
+    return "原因不能含有 NUL 字符" if "\0" in reason else ""
+
+
 def _plain(reason: str) -> str:
-    if len(reason) > LONGEST_REASON or "\0" in reason:
-        raise ValueError("expected a shorter reason")
     return reason[1:] if reason.startswith("'") and reason[1:].startswith(_FORMULA) else reason

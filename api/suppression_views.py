@@ -17,6 +17,7 @@ from api.fields import Fields
 from api.house import house
 from api.keys import principal
 from api.masking import shown_rows
+from api.received import received
 from api.routes import Route
 from api.task_list import LAST_PAGE, LONGEST_PAGE
 from api.transactions import write
@@ -142,7 +143,7 @@ def _number(given: str) -> str:
     try:
         return numbers.parse_loosely(given).number
     except NumberError as error:
-        raise refuse("不是有效的号码：应为 3 到 20 位数字，可带前导 +", field="number") from error
+        raise refuse(f"不是有效的号码：应为 3 到 20 位数字，可带前导 +，{received(given)}", field="number") from error
 
 
 ROUTES = (

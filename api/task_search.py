@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, Connection, RowMapping, func, select
 
 from api.fields import Fields
+from api.received import received
 from api.task_list import LAST_PAGE, LONGEST_PAGE
 from shared import lines, numbers
 from shared.errors import NumberError
@@ -36,13 +37,13 @@ def read_query(fields: Fields) -> TaskSearch:
     size = fields.integer("pageSize", low=1, high=LONGEST_PAGE) or DEFAULT_SIZE
     ticket_no, phone, state = fields.text("ticketNo"), fields.text("phone"), fields.text("status")
     if state is not None and state not in STATES:
-        fields.problem("status", f"应为 {'、'.join(STATES)} 之一")
+        fields.problem("status", f"应为 {'、'.join(STATES)} 之一，{received(state)}")
     number = None
     if phone is not None:
         try:
             number = numbers.parse_loosely(phone).number
         except NumberError:
-            fields.problem("phone", "不是有效的号码：应为 3 到 20 位数字，可带前导 +")
+            fields.problem("phone", f"不是有效的号码：应为 3 到 20 位数字，可带前导 +，{received(phone)}")
     fields.done()
     return TaskSearch(page, size, ticket_no, number, state)
 

@@ -9,7 +9,7 @@ from flask import Response, request
 from api import idempotency, intake, stopping, task_documents, task_list, tickets
 from api.body import decode_object, read_json, type_name
 from api.envelope import DONE, FieldProblem, ParameterError, answer, refuse, success_code
-from api.fields import MAX_LONG, MIN_LONG, Fields, whole_number
+from api.fields import MAX_LONG, MIN_LONG, Fields, number_fault, whole_number
 from api.house import house
 from api.keys import principal
 from api.masking import shown_rows
@@ -76,15 +76,11 @@ def _batch_ids(document: dict[str, object], limit: int) -> list[int]:
         raise refuse("至少应有一个任务 ID，收到的是空数组", field="batchIds")
     if len(given) > limit:
         raise refuse(f"一次最多 {limit} 个任务 ID，收到 {len(given)} 个，请分批提交", field="batchIds")
-    found = [whole_number(value) for value in given]
-    problems = [
-        FieldProblem(index, "batchIds", f"应为 64 位整数，收到的是{type_name(given[index])}")
-        for index, number in enumerate(found)
-        if number is None or not MIN_LONG <= number <= MAX_LONG
-    ]
+    faults = ((index, number_fault(value, MIN_LONG, MAX_LONG)) for index, value in enumerate(given))
+    problems = [FieldProblem(index, "batchIds", fault) for index, fault in faults if fault]
     if problems:
         raise ParameterError(problems)
-    return [number for number in found if number is not None]
+    return [number for number in map(whole_number, given) if number is not None]
 
 
 ROUTES = tuple(

@@ -14,6 +14,7 @@ import msgspec
 
 from api.body import decode, malformed, type_name
 from api.envelope import FieldProblem, ParameterError, refuse
+from api.received import received
 from shared import numbers
 from shared.errors import NumberError
 
@@ -161,5 +162,5 @@ def _fault(item: dict[str, Any], name: str, longest: int) -> str:
         try:
             numbers.parse(value)
         except NumberError:
-            return "不是有效的号码：应为 3 到 20 位数字，可带前导 +，分机号写在 - 或 , 之后"
+            return f"不是有效的号码：应为 3 到 20 位数字，可带前导 +，分机号写在 - 或 , 之后，{received(value)}"
     return ""

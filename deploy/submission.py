@@ -13,7 +13,6 @@ from deploy.client import Api, ApiError
 from deploy.remote import find, remote
 from deploy.screen import Console, print_json, say
 from deploy.tickets import Batch
-from shared.numbers import mask
 
 MOST_TOLD = 20
 """Wrong fields that are named one by one; a column that is wrong throughout has thousands."""
@@ -67,7 +66,7 @@ def _placed(start: int, problem: dict[str, Any]) -> dict[str, Any]:
 
 
 def _told(batch: Batch, start: int, error: ApiError) -> str:
-    """One line for every wrong field: where it stands, its value as far as it may be shown, and what is wrong."""
+    """One line for every wrong field: where it stands, and what is wrong."""
     lines = [_line(batch, start, problem) for problem in error.problems[:MOST_TOLD]]
     left = len(error.problems) - MOST_TOLD
     return "没有创建任务：\n" + "\n".join(lines) + (f"\n……另有 {left} 处" if left > 0 else "")
@@ -78,9 +77,7 @@ def _line(batch: Batch, start: int, problem: dict[str, Any]) -> str:
     if index is None:
         return f"{field}：{message}" if field else str(message)
     value = str(batch.tickets[start + index].get(field, ""))
-    shown, advice = "", ""
-    if field == "phone" and value:
-        shown = f"（{mask(value)}）"
-        if _ROUNDED.fullmatch(value):
-            advice = "；表格软件把号码存成了科学计数法，末尾几位已丢失：请把该列设为文本，重新填入号码再导出"
-    return f"{batch.places[start + index]} {field}{shown}：{message}{advice}"
+    advice = ""
+    if field == "phone" and _ROUNDED.fullmatch(value):
+        advice = "；表格软件把号码存成了科学计数法，末尾几位已丢失：请把该列设为文本，重新填入号码再导出"
+    return f"{batch.places[start + index]} {field}：{message}{advice}"

@@ -84,6 +84,10 @@ def test_a_question_that_is_none_is_a_400(client: FlaskClient, query: str) -> No
     assert client.get(f"{PATH}?{query}").status_code == 400
 
 
+def test_a_grouping_that_is_none_is_shown(client: FlaskClient) -> None:
+    assert "收到的是 'hour,hour'" in client.get(f"{PATH}?{DAY}&groupBy=hour,hour").json["detail"]
+
+
 @pytest.mark.parametrize("zone", ["Asia/Shanghai", "America/New_York"])
 def test_the_ends_of_the_calendar_are_shown_or_refused(make_app: Any, zone: str) -> None:
     client = make_app(timezone=ZoneInfo(zone)).test_client()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from flask.testing import FlaskClient
@@ -82,6 +83,32 @@ def test_one_bad_field_and_nothing_is_created(
     assert (response.status_code, response.mimetype) == (400, "application/problem+json")
     assert f"第 2 条 {field}" in response.json["detail"]
     assert stored() == []
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "shown"),
+    [
+        ("priority", 1001, "收到的是 1001"),
+        ("priority", "high", "收到的是 'high'"),
+        ("timezone", "Mars/Base", "收到的是 'Mars/Base'"),
+        ("notBefore", "tomorrow", "收到的是 'tomorrow'"),
+        ("phone", "139 1234 5678 ext", "收到的是 '139**********"),
+    ],
+)
+def test_a_refusal_shows_what_came(client: FlaskClient, ticket: Ticket, field: str, value: Any, shown: str) -> None:
+    (error,) = client.post(PATH, json=[ticket(**{field: value})]).json["errors"]
+    assert shown in error["message"]
+
+
+def test_a_time_too_far_ahead_is_told_the_last_that_is_taken(
+    client: FlaskClient, ticket: Ticket, clock: FakeClock
+) -> None:
+    last = datetime.fromtimestamp(clock.now_ms() / 1000 + 366 * 86_400, ZoneInfo("Asia/Shanghai"))
+    text = last.isoformat(timespec="milliseconds")
+    assert client.post(PATH, json=[ticket(ticketNo="A", notBefore=text)]).status_code == 201
+    batch = [ticket(ticketNo="B", expiresAt="9999-12-31 23:59:59")]
+    (error,) = client.post(PATH, json=batch).json["errors"]
+    assert error["message"] == f"不能晚于 {text}（366 天之后），收到的是 '9999-12-31 23:59:59'"
 
 
 def test_faults_of_ticket_and_schedule_are_named_together(client: FlaskClient, ticket: Ticket) -> None:

@@ -264,6 +264,12 @@ def test_a_bad_query_of_records_names_its_field(client: FlaskClient, changed: di
     assert field in answer["msg"]
 
 
+def test_a_telephone_that_is_none_is_shown_but_never_whole(client: FlaskClient) -> None:
+    message = query(client, callType="02", telephone="1818888888x")["msg"]
+    assert "收到的是 '181****888x'" in message
+    assert "1818888888" not in message
+
+
 # --- recordings ------------------------------------------------------------------------------------------------------
 
 

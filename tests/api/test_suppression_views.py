@@ -105,6 +105,15 @@ def test_lines_of_a_file_that_are_wrong_are_named_up_to_a_hundred() -> None:
     assert [problem.field for problem in refused.value.problems] == [f"第 {line} 行" for line in range(2, 102)]
 
 
+def test_a_bad_number_and_a_reason_that_is_too_long_are_told_apart() -> None:
+    data = f"number,reason\r\n138001380xx,\r\n13800138000,{'x' * 501}\r\n"
+    with pytest.raises(ParameterError) as refused:
+        read_csv(data.encode())
+    number, reason = (problem.message for problem in refused.value.problems)
+    assert number == "不是有效的号码：应为 3 到 20 位数字，可带前导 +，收到的是 '138****80xx'"
+    assert reason == "原因最长 500 个字符，收到 501 个"
+
+
 SHEET = "手机号,原因\r\n13800138000,客户来电要求\r\n13800138001,\r\n"
 
 

@@ -144,6 +144,7 @@ def test_one_bad_item_creates_nothing_and_every_fault_is_named(
         (3, None),
     }
     assert "第 2 条 phone" in answer["msg"]
+    assert "收到的是 '139abc'" in answer["msg"]
     assert "第 3 条 username：缺少必填字段" in answer["msg"]
     assert stored() == []
     assert rung() == []
@@ -190,8 +191,12 @@ def test_an_emoji_in_a_number_is_refused(client: FlaskClient, ticket: Tickets) -
         ('[{"ticketNo": "1", "ticketContent": "a\\ud800b"}]', "代理字符"),
         ('[{"ticketNo": "1", "ticketContent": "a\\ud800"}]', "代理字符"),
         ('{"a\\ud800":1}', "代理字符"),
-        ('["\\\\ud800",', "truncated"),
-        ('["a\\ud800', "truncated"),
+        ('["\\\\ud800",', "内容不完整，到第 11 字节就结束了"),
+        ('["a\\ud800', "内容不完整，到第 9 字节就结束了"),
+        ("{", "内容不完整，到第 1 字节就结束了"),
+        ('{"a":1 "b"}', "偏移 7 字节处应为 , 或 }（从 0 数起）"),
+        ("[1,]", "偏移 3 字节处数组末尾有多余的逗号"),
+        ("[1e999]", "数字超出范围，位于 $[0]"),
         ('[{"ticketNo": "\xff"}]'.encode("latin-1"), "偏移 15 字节处"),
         ('[{"ticketNo": "好"}, {"ticketNo": "好'.encode() + b'\xe5"}]', "偏移 39 字节处"),
         ("[1e999]", "不是合法的 JSON"),
@@ -525,6 +530,16 @@ def test_a_bad_list_of_tasks_to_stop_is_refused(
     answer = post(client, "/api/aicall/stopTasks", body)
     assert answer["code"] == 405
     assert [(item["index"], item["field"]) for item in answer["data"]] == places
+
+
+@pytest.mark.parametrize(
+    "given", [2**63, str(-(2**63) - 1), "99999999999999999999", "9" * 40], ids=["number", "low", "digits", "long"]
+)
+def test_an_id_that_is_too_large_is_told_its_range(client: FlaskClient, given: Any) -> None:
+    (problem,) = post(client, "/api/aicall/stopTasks", {"batchIds": [given]})["data"]
+    assert problem["message"].startswith("应在 -9223372036854775808 到 9223372036854775807 之间，收到的是 ")
+    assert str(given)[:20] in problem["message"]
+    assert len(problem["message"]) < 100
 
 
 # --- the database is down --------------------------------------------------------------------------------------------

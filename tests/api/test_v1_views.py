@@ -217,4 +217,12 @@ def test_no_count_of_tasks_reads_all_of_them(
 @pytest.mark.parametrize("query", ["status=nothing", "phone=abc", "pageNum=0", "pageSize=501", "pageNum=x"])
 def test_a_search_that_is_wrong_names_the_field(client: FlaskClient, query: str) -> None:
     answer = client.get(f"/api/v1/tasks?{query}")
-    assert (answer.status_code, answer.json["errors"][0]["field"]) == (400, query.partition("=")[0])
+    name = query.partition("=")[0]
+    assert (answer.status_code, answer.json["errors"][0]["field"]) == (400, name)
+    came = {
+        "status": "收到的是 'nothing'",
+        "phone": "收到的是 'abc'",
+        "pageNum": "收到的是",
+        "pageSize": "收到的是 501",
+    }
+    assert came[name] in answer.json["detail"]

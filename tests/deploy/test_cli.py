@@ -68,11 +68,12 @@ def test_what_others_sent_does_not_act_on_the_operators_terminal(waihu: Waihu, t
 
 @pytest.mark.usefixtures("api")
 def test_a_refused_file_creates_nothing_and_says_why(waihu: Waihu, tmp_path: Path) -> None:
-    (tmp_path / "tickets.csv").write_text(TICKETS.replace("13912345679", "hello"), encoding="utf-8")
+    (tmp_path / "tickets.csv").write_text(TICKETS.replace("13912345679", "1391234567x"), encoding="utf-8")
     result = waihu("submit", "tickets.csv")
     assert result.exit_code == 1
-    assert "tickets.csv 第 3 行 phone（****o）：不是有效的号码" in result.stderr
-    assert "hello" not in result.stderr
+    assert "tickets.csv 第 3 行 phone：不是有效的号码" in result.stderr
+    assert "收到的是 '139****567x'" in result.stderr
+    assert "1391234567x" not in result.stderr
     assert json.loads(waihu("tasks", "--json").stdout) == []
 
 
