@@ -13,6 +13,8 @@ WINDOW_MS = 20_000
 """A machine shows itself at once. Later in a call the same words come from people ("我给你留言")."""
 MONOLOGUE_MS = 5_000
 """Nobody who says hello talks for so long; mailbox greetings last 6 to 15 s."""
+PAUSE_MS = 1_500
+"""Who falls silent for so long has let us speak: what follows is another utterance, and of a person more likely than not."""
 SHORT_MS = 2_500
 SHORT_LENGTH = 10
 """A first utterance within these is a person's: 喂，你好，哪位。"""
@@ -28,7 +30,7 @@ class Verdict(Enum):
 
 _MARKS = re.compile(r"[\s，。、！？,.!?；;：:“”\"'…—-]+")
 _NETWORK = re.compile(
-    r"您?(?:所)?(?:拨打|呼叫|拨)的(?:用户|电话|号码|机主|手机)|(?:用户|电话|号码)(?:已|正在|暂时|是)?(?:关机|停机|空号|通话中|无法接通|不在服务区)|"
+    r"您?(?:所)?(?:拨打|呼叫|拨)的(?:用户|电话|号码|机主|手机)|用户(?:已|正在|暂时|是)?(?:关机|停机|通话中|无法接通|不在服务区)|号码(?:是|为)空号|对方(?:已|正在|暂时)?(?:关机|通话中|无法接通)|"
     r"(?:暂时)?无法(?:接听|接通|应答)|请(?:您)?稍后再拨|不在服务区|呼叫转移|转接中|"
     r"subscriberyoudialed|numberyouhavedialed|numberyoudialed|notinservice|poweredoff",
     re.IGNORECASE,
@@ -48,9 +50,9 @@ _CERTAIN = re.compile(
     r"您(?:所)?(?:拨打|呼叫|拨)的|提示音|语音信箱|afterthe(?:tone|beep)|number(?:youhave|you)dial", re.IGNORECASE
 )
 """What not even a person who said hello first would say."""
-_HINTS = re.compile(
-    r"留言|接听|机主|转告|转达|按[0-9一二三四五六七八九零井星]|来电|号码|message|press[0-9]|unavailable", re.IGNORECASE
-)
+_HINT = re.compile(r"留言|机主|按[0-9一二三四五六七八九零井星]|message|press[0-9]|unavailable", re.IGNORECASE)
+_WEAK_HINTS = tuple(map(re.compile, ("接听", "转告|转达|告知", "来电", "留下", "号码")))
+"""Of these a receptionist says one, and a stranger another: 有什么事我帮您转告他, 你怎么知道我号码."""
 
 
 class AnswerDetector:
@@ -60,22 +62,31 @@ class AnswerDetector:
         self.verdict = Verdict.UNSURE
         self._sentences: dict[int, str] = {}
         self._begin: int | None = None
+        """Of the utterance that goes on."""
+        self._first = self._until = 0
+        """Its first sentence, and where what was heard of it ended."""
 
     def hear(self, index: int, text: str, start_ms: int, end_ms: int, *, final: bool) -> Verdict:
         """Sentence ``index`` as understood so far; times in ms since the answer. Returns the verdict by now."""
         if self.verdict is Verdict.MACHINE or start_ms > WINDOW_MS:
             return self.verdict
-        self._begin = start_ms if self._begin is None else min(self._begin, start_ms)
+        if self._begin is None or (index not in self._sentences and start_ms - self._until >= PAUSE_MS):
+            self._begin, self._first = start_ms, index
+        self._until = max(self._until, end_ms)
         self._sentences[index] = _MARKS.sub("", text)
-        said = "".join(self._sentences[key] for key in sorted(self._sentences))
+        said = "".join(self._sentences[key] for key in sorted(self._sentences) if key >= self._first)
         length = end_ms - self._begin
         unsure = self.verdict is Verdict.UNSURE
-        talks_on = length >= MONOLOGUE_MS and _HINTS.search(said) is not None
+        talks_on = length >= MONOLOGUE_MS and _hints(said)
         if _CERTAIN.search(said) or (unsure and (talks_on or _sounds_like_machine(said))):
             self.verdict = Verdict.MACHINE
         elif unsure and final and length <= SHORT_MS and 0 < len(said) <= SHORT_LENGTH:
             self.verdict = Verdict.HUMAN
         return self.verdict
+
+
+def _hints(said: str) -> bool:
+    return _HINT.search(said) is not None or sum(hint.search(said) is not None for hint in _WEAK_HINTS) > 1
 
 
 def _sounds_like_machine(said: str) -> bool:

@@ -18,7 +18,8 @@ def playing(min_words: int = 1) -> BargeIn:
 
 @pytest.mark.parametrize(
     "text",
-    ["嗯", "啊", "哦", "对", "好", "好的", "是的", "行", "嗯嗯", "对对对", "嗯，好的。", "uh-huh", "yeah, ok", "Mm-hmm.", "好的好的", "是的是的，对", "", "。", "OK好的"],
+    ["嗯", "啊", "哦", "对", "好", "好的", "是的", "行", "嗯嗯", "对对对", "嗯，好的。", "uh-huh", "yeah, ok", "Mm-hmm.", "好的好的", "是的是的，对", "", "。", "OK好的",
+     "知道了", "嗯，知道了。", "明白了", "好了", "谢谢", "好嘞谢谢", "没事", "嗯好的我知道了", "行，谢谢您"],
 )  # fmt: skip
 def test_backchannels_are_no_real_words(text: str) -> None:
     assert real_words(text) == 0

@@ -220,3 +220,80 @@ def test_any_text_is_read_without_an_error_and_each_intent_once(text: str) -> No
 )
 def test_an_acknowledgement_says_only_that_somebody_listens(text: str, expected: bool) -> None:
     assert is_acknowledgement(text) is expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "别再打给我了",
+        "不要再打了",
+        "再打我就投诉你们",
+        "以后别联系我",
+        "别打扰我了",
+        "拉黑了啊，再打",
+        "取消订阅",
+        "退订",
+        "不要给我打电话",
+        "别打了",
+        "请不要再打电话",
+        "以后不要打电话给我",
+        "不想再接到你们电话",
+        "把我拉黑吧",
+        "不用再给我打电话了",
+        "以后不用联系我了",
+        "别骚扰我",
+        "不要打扰",
+        "你们别老打电话",
+        "天天打烦不烦，再打报警",
+        "以后别打过来了",
+        "把我的号码删了",
+        "我要投诉你们骚扰",
+        "不许再打",
+        "勿扰，不要来电",
+        "不希望你们再联系我",
+        "不想让你们打电话",
+        "把我加入黑名单",
+        "don't call me again",
+        "stop calling me",
+        "别再打给我了，我在上班",
+        "不要再联系",
+        "别再打电话来了",
+        "不能再打了",
+        "甭再打了",
+    ],
+)
+def test_whoever_asks_not_to_be_called_again_is_heard(text: str) -> None:
+    assert Intent.OPT_OUT in intents(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "我要投诉你们快递员，包裹都被弄丢了。",
+        "我是他爱人，我现在不能联系他，你晚上再打吧。",
+        "我没有拉黑你们",
+        "我想问怎么取消订阅",
+        "你不用联系他，联系我就行",
+        "他不希望联系方式被公开",
+        "不想打扰你们",
+        "你别老打岔",
+        "不用打电话了，我明天自己去取",
+        "你不要打断我",
+        "不用给我打电话，发微信就行",
+        "之前加过黑名单的那个人是谁",
+        "这个退订短信是什么意思",
+        "不要挂",
+        "现在别打，晚上再打给我",
+        "我在开会，别打了，下午再打",
+        "打扰了",
+        "特别打扰您了",
+        "没有，打错了",
+        "我联系不上他",
+        "我不想联系方式外泄",
+        "你别打给他，打给我",
+        "别人打了电话给我",
+    ],
+)
+def test_a_complaint_a_question_a_plan_or_not_now_is_no_wish_never_to_be_called(text: str) -> None:
+    """The number would be on the do-not-call list for good."""
+    assert Intent.OPT_OUT not in intents(text)

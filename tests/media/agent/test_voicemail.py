@@ -83,3 +83,29 @@ def test_a_machine_never_becomes_a_person(heard: list[tuple[int, str, int, bool]
         verdict = detector.hear(index, text, start, start + 1000, final=final)
         assert not machine or verdict is Verdict.MACHINE
         machine = verdict is Verdict.MACHINE
+
+
+@pytest.mark.parametrize(
+    "utterances",
+    [
+        [
+            ("您好，这里是海川贸易公司前台，请问您找哪位？", 400, 4600),
+            ("他今天不在，有什么事我帮您转告他吧。", 8000, 13500),
+        ],
+        [("喂，我这边信号不太好，你是哪位啊？", 400, 3400), ("是啊，你怎么知道我号码的？", 7600, 9400)],
+        [("喂，你好，请问你是哪里的，有什么事情吗？", 300, 3600), ("刚才那个来电也是你们吧？", 7000, 9000)],
+        [("喂，不好意思，我刚才电话关机了，刚刚才打开。", 300, 5600)],
+        [("喂，刚才在开会不方便接听，你说吧。", 300, 3600), ("嗯对。", 6500, 7000)],
+    ],
+)
+def test_a_living_person_with_a_long_hello_is_no_machine(utterances: list[tuple[str, int, int]]) -> None:
+    """Who stops and listens to us has begun anew, whatever the words are that mailboxes use as well."""
+    detector = AnswerDetector()
+    for index, (text, start, end) in enumerate(utterances):
+        assert detector.hear(index, text, start, end, final=True) is not Verdict.MACHINE
+
+
+def test_a_machine_that_pauses_between_its_sentences_talks_on() -> None:
+    detector = AnswerDetector()
+    detector.hear(0, "您好，欢迎致电海川贸易有限公司。", 300, 3100, final=True)
+    assert detector.hear(1, "查询订单请按1，人工服务请按0。", 3600, 7000, final=True) is Verdict.MACHINE
