@@ -89,7 +89,7 @@ def erase_customer() -> Response:
         given.problem("dropDoNotCall", "应为布尔值")
     given.done()
     try:
-        normalised = numbers.parse_loosely(number or "").number
+        customer = numbers.parse_loosely(number or "")
     except NumberError as error:
         raise refuse(f"不是有效的号码：应为 3 到 20 位数字，可带前导 +，{received(number)}", field="number") from error
     now, who, zone, root = at.clock.now_ms(), principal().name, at.settings.timezone, at.settings.recordings_dir
@@ -98,12 +98,13 @@ def erase_customer() -> Response:
             at.engine,
             lambda connection: erase(
                 connection,
-                normalised,
+                customer.number,
                 root,
                 zone,
                 now,
                 reason=reason or "",
                 actor=who,
+                exten=customer.exten,
                 drop_do_not_call=bool(drop),
             ),
         )

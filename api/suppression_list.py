@@ -94,11 +94,8 @@ def read_csv(body: bytes) -> dict[str, list[str]]:
             )
             continue
         reason = row[reason_at].strip() if reason_at is not None and reason_at < len(row) else ""
-        fault = _reason_fault(reason)
-        try:
-            number = numbers.parse_loosely(row[0].lstrip("'")).number
-        except NumberError:
-            fault = f"不是有效的号码：应为 3 到 20 位数字，可带前导 +，{received(row[0])}"
+        number, number_fault = read_number(row[0].lstrip("'"))
+        fault = number_fault or _reason_fault(reason)
         if not fault:
             found.setdefault(_plain(reason), []).append(number)
         elif len(problems) < MOST_PROBLEMS:
@@ -108,6 +105,21 @@ def read_csv(body: bytes) -> dict[str, list[str]]:
     if not found:
         raise refuse("文件中没有号码")
     return found
+
+
+def read_number(given: str) -> tuple[str, str]:
+    """A number for the list, without separators, and what is wrong with it, "" if nothing is.
+
+    The list is of lines: everybody who is reached by one. A number with an extension means one person of many, whom the
+    others must not be taken for unasked.
+    """
+    try:
+        number, exten = numbers.parse_loosely(given)
+    except NumberError:
+        return "", f"不是有效的号码：应为 3 到 20 位数字，可带前导 +，{received(given)}"
+    if exten:
+        return "", "名单上的号码不带分机，对总机后面的所有人生效；如果确要如此，请去掉分机再提交"
+    return number, ""
 
 
 def _rows(text: str) -> Iterator[list[str]]:

@@ -17,14 +17,12 @@ from api.fields import Fields
 from api.house import house
 from api.keys import principal
 from api.masking import shown_rows
-from api.received import received
 from api.routes import Route
 from api.task_list import LAST_PAGE, LONGEST_PAGE
 from api.transactions import write
 from shared import audit, lines, numbers
 from shared.database import reading
 from shared.doorbell import STOP_CALLS
-from shared.errors import NumberError
 from shared.schema import do_not_call
 from shared.suppression import PERSON, suppress
 
@@ -139,11 +137,11 @@ _COUNT = select(func.count()).select_from(do_not_call)
 
 
 def _number(given: str) -> str:
-    """Without extension and separators. Raises ParameterError."""
-    try:
-        return numbers.parse_loosely(given).number
-    except NumberError as error:
-        raise refuse(f"不是有效的号码：应为 3 到 20 位数字，可带前导 +，{received(given)}", field="number") from error
+    """Without separators. Raises ParameterError."""
+    number, fault = suppression_list.read_number(given)
+    if fault:
+        raise refuse(fault, field="number")
+    return number
 
 
 ROUTES = (

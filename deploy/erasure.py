@@ -26,27 +26,29 @@ def erase(number: str, reason: str, drop_do_not_call: bool, yes: bool, as_json: 
     """
     if as_json and not yes:
         raise click.UsageError("with --json nobody is asked: say with --yes that everything of the number is to go")
-    normalised = numbers.parse_loosely(number).number
+    customer = numbers.parse_loosely(number)
+    shown = numbers.mask(customer.number) + (" with its one extension" if customer.exten else "")
     settings = load()
     with existing(settings) as engine:
         where = place(settings.database_url)
         if not yes:
-            click.confirm(f"Erase everything of {numbers.mask(normalised)} in {where}?", abort=True, err=True)
+            click.confirm(f"Erase everything of {shown} in {where}?", abort=True, err=True)
         now = house_clock(engine).now_ms()
         with writing(engine) as connection:
             proof = erase_number(
                 connection,
-                normalised,
+                customer.number,
                 settings.recordings_dir,
                 settings.timezone,
                 now,
                 reason=reason,
                 actor=command_line_actor(),
+                exten=customer.exten,
                 drop_do_not_call=drop_do_not_call,
             )
         if not settle(engine):
             say("the database is busy: the file's write-ahead log is emptied of it a little later", err=True)
     print_json({"database": where, **proof.document})
     if not proof.erased.total:
-        say(f"Error: nothing of {numbers.mask(normalised)} was found in {where}", err=True)
+        say(f"Error: nothing of {shown} was found in {where}", err=True)
         raise SystemExit(1)

@@ -3,7 +3,8 @@
 What remains of a task or call is what counts it: ids, times, states, ticket type. Number, name, ticket, dialogue,
 outcome tags, recordings, transcripts, the phone system's events and its ids are gone; nothing left says who it was, so
 it cannot be undone. Waiting tasks are stopped. The do-not-call entry stays unless told otherwise, since it protects
-the customer. A number is found in all its spellings, with and without its country code (``shared.lines``).
+the customer. A number is found in all its spellings, with and without its country code (``shared.lines``). Whoever is
+reached by an extension is one customer of many behind a switchboard: an extension given, only what is that one's goes.
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import (
+    ColumnElement,
     Connection,
     Row,
     Select,
     String,
+    Table,
     Update,
     cast,
     delete,
@@ -43,7 +46,7 @@ AT_ONCE = 1_000
 
 class ErasureRefused(WaihuError):
     """A call of the number lives, or its task is about to be dialled: erased now, it would be written again. Or lines are
-    being computed anew: not all there is would be found."""
+    being computed anew: not all there is would be found. Or an entry would go that protects a whole switchboard."""
 
     code = "erasure.live"
 
@@ -88,6 +91,7 @@ class _Trace:
     """Where everything of one customer lies."""
 
     line: str
+    exten: str
     country: str
     tasks: Sequence[Row[*tuple[Any, ...]]]
     calls: Sequence[Row[*tuple[Any, ...]]]
@@ -110,10 +114,10 @@ class _Trace:
         )
 
 
-def search(connection: Connection, number: str, root: Path, zone: ZoneInfo) -> Found:
-    """How much is kept under a number (``shared.numbers.parse``)."""
+def search(connection: Connection, number: str, root: Path, zone: ZoneInfo, *, exten: str = "") -> Found:
+    """How much is kept under a number (``shared.numbers.parse``), or of one extension behind it."""
     country = lines.country(connection)
-    return _trace(connection, numbers.line(number, country), country, root, zone).found
+    return _trace(connection, numbers.line(number, country), exten, country, root, zone).found
 
 
 def erase(
@@ -125,19 +129,25 @@ def erase(
     *,
     reason: str,
     actor: str,
+    exten: str = "",
     drop_do_not_call: bool = False,
 ) -> Proof:
     """Erases everything under ``number``, however it was written, in the caller's transaction; the files go first.
 
-    Should the transaction fail, some files may be gone already: erase again. Raises ErasureRefused; OSError.
+    ``exten``: only what is that extension's. Without it all of the number goes, whatever extension was asked for. Should the transaction fail, some files may be gone already: erase again. Raises ErasureRefused; OSError.
     """
     country = lines.hold_country(connection)
     if lines.moving(connection):
         raise ErasureRefused("WAIHU_COUNTRY_CODE has changed and lines are being computed anew; erase in some minutes")
+    if exten and drop_do_not_call:
+        raise ErasureRefused(
+            "the do-not-call list has numbers without extension, each for all who are reached by it; "
+            "erase the extension without dropping the entry, or drop it by itself"
+        )
     line = numbers.line(number, country)
-    mine = tasks.c.line == line
+    mine = _of(tasks, line, exten)
     connection.execute(select(tasks.c.batch_id).where(mine).order_by(tasks.c.batch_id).with_for_update())
-    trace = _trace(connection, line, country, root, zone)
+    trace = _trace(connection, line, exten, country, root, zone)
     _require_quiet(trace)
     stop_tasks(connection, mine & tasks.c.state.in_(sorted(WAITING_TASKS)), now)
     for place in _places(trace.calls, root, zone):
@@ -147,11 +157,11 @@ def erase(
         connection.execute(delete(phone_events).where(phone_events.c.id.in_(chunk)))
     of_mine = select(tasks.c.batch_id).where(mine)
     connection.execute(delete(webhook_deliveries).where(webhook_deliveries.c.batch_id.in_(of_mine)))
-    connection.execute(_CLEAR_CALLS.where(calls.c.line == line))
+    connection.execute(_CLEAR_CALLS.where(_of(calls, line, exten)))
     connection.execute(_clear_tasks().where(mine))
     if drop_do_not_call:
         connection.execute(delete(do_not_call).where(do_not_call.c.line == line))
-    mark = audit.of_line(connection, line)
+    mark = audit.of_line(connection, f"{line}-{exten}" if exten else line)
     found = trace.found if drop_do_not_call else replace(trace.found, do_not_call=0)
     proof = Proof(
         mark, now, found, _after(connection, trace, root, zone), [row.call_id for row in trace.calls if row.call_id]
@@ -201,51 +211,64 @@ def _require_quiet(trace: _Trace) -> None:
         raise ErasureRefused(f"task {busy[0]} of this number is being dialled; stop it, and erase once it has ended")
 
 
-def _trace(connection: Connection, line: str, country: str, root: Path, zone: ZoneInfo) -> _Trace:
+def _of(table: Table, line: str, exten: str) -> ColumnElement[bool]:
+    """Rows of one customer: of all who are reached by the line, or by that extension."""
+    mine: ColumnElement[bool] = table.c.line == line
+    return mine & (table.c.exten == exten) if exten else mine
+
+
+def _trace(connection: Connection, line: str, exten: str, country: str, root: Path, zone: ZoneInfo) -> _Trace:
+    whose = _of(tasks, line, exten)
     found_tasks = connection.execute(
-        select(tasks.c.batch_id, tasks.c.state).where(tasks.c.line == line).order_by(tasks.c.batch_id)
+        select(tasks.c.batch_id, tasks.c.state).where(whose).order_by(tasks.c.batch_id)
     ).all()
     found_calls = connection.execute(
         select(calls.c.uuid, calls.c.state, calls.c.call_id, calls.c.created_at, calls.c.wav_file)
-        .where(calls.c.line == line)
+        .where(_of(calls, line, exten))
         .order_by(calls.c.uuid)
     ).all()
     deliveries = webhook_deliveries.c
-    mine = select(tasks.c.batch_id).where(tasks.c.line == line)
+    mine = select(tasks.c.batch_id).where(whose)
+    entries = select(func.count()).where(do_not_call.c.line == line)
     return _Trace(
         line,
+        exten,
         country,
         found_tasks,
         found_calls,
-        _events(connection, line, country),
+        _events(connection, line, exten, country),
         list(connection.execute(select(deliveries.id).where(deliveries.batch_id.in_(mine))).scalars()),
         _files(found_calls, root, zone, *_SOUND),
         _files(found_calls, root, zone, *_WORDS),
-        connection.execute(select(func.count()).where(do_not_call.c.line == line)).scalar_one(),
+        0 if exten else connection.execute(entries).scalar_one(),
     )
 
 
-def event_queries(line: str, country: str) -> list[Select[Any]]:
+def event_queries(line: str, exten: str, country: str) -> list[Select[Any]]:
     """Events of the calls of this line, and those that may name it and belong to no call: id, body, and whether it is sure.
+    Of an extension those of its calls alone: an event names none.
 
     Each goes by an index, and the last one reads what no call was found for, which is little: the inbox itself may hold
     millions. An event that was matched to a call is that call's, whatever it says.
     """
     events = phone_events.c
-    uuids = select(calls.c.uuid).where(calls.c.line == line)
-    theirs = select(calls.c.call_id).where(calls.c.line == line, calls.c.call_id != "")
+    mine = _of(calls, line, exten)
+    uuids = select(calls.c.uuid).where(mine)
+    theirs = select(calls.c.call_id).where(mine, calls.c.call_id != "")
     asked = events.request_id.in_(uuids)
     digits = line.removeprefix(f"+{country}").removeprefix("+")  # every spelling ends in these
     named = cast(events.body, String).contains(digits, autoescape=True)
     return [
         select(events.id, null().label("body"), true().label("sure")).where(events.call_uuid.in_(uuids)),
         select(events.id, null().label("body"), true().label("sure")).where(events.call_id.in_(theirs)),
-        select(events.id, events.body, asked.label("sure")).where(events.call_uuid.is_(None), or_(asked, named)),
+        select(events.id, events.body, asked.label("sure")).where(
+            events.call_uuid.is_(None), asked if exten else or_(asked, named)
+        ),
     ]
 
 
-def _events(connection: Connection, line: str, country: str) -> list[int]:
-    rows = (row for query in event_queries(line, country) for row in connection.execute(query))
+def _events(connection: Connection, line: str, exten: str, country: str) -> list[int]:
+    rows = (row for query in event_queries(line, exten, country) for row in connection.execute(query))
     return sorted({row.id for row in rows if row.sure or line in _lines_in(row.body, country)})
 
 
@@ -289,7 +312,7 @@ def _places(rows: Sequence[Row[*tuple[Any, ...]]], root: Path, zone: ZoneInfo) -
 
 def _after(connection: Connection, before: _Trace, root: Path, zone: ZoneInfo) -> Found:
     """What a search by number finds now, and which of the files are still there: nothing, but a do-not-call entry."""
-    now = _trace(connection, before.line, before.country, root, zone)
+    now = _trace(connection, before.line, before.exten, before.country, root, zone)
     left = [len(_files(before.calls, root, zone, *endings)) for endings in (_SOUND, _WORDS)]
     found = now.found
     return Found(found.tasks, found.calls, found.events, left[0], left[1], found.webhook_deliveries, found.do_not_call)

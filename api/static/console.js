@@ -3,6 +3,7 @@
 const REFRESH_MS = 3000;
 const GATE_EVERY = 5; // refreshes: asking for the gate makes the service try the phone system
 const SIZE = 20;
+const LAST_PAGE = 500; // the API refuses what is beyond it
 const KEY = "waihu-api-key";
 const LOOK = {
   已完成: "good", 通话中: "busy", 呼叫中: "busy", 响铃中: "busy", 排队中: "busy", 待重拨: "warn", 未接通: "warn", 停止中: "warn",
@@ -168,8 +169,8 @@ async function drawList() {
   }));
   at("empty").hidden = answer.rows.length > 0;
   at("empty").textContent = answer.problem || (view.search || (view.tab === "tasks" && view.status) ? "没有找到。" : list.empty);
-  const last = Math.max(1, Math.ceil(answer.total / SIZE));
-  at("total").textContent = `共 ${answer.total}`;
+  const last = Math.min(LAST_PAGE, Math.max(1, Math.ceil(answer.total / SIZE)));
+  at("total").textContent = `共 ${answer.total}${answer.total > LAST_PAGE * SIZE ? `，可翻看最近 ${LAST_PAGE * SIZE} 条` : ""}`;
   at("page").textContent = `${view.page} / ${last}`;
   at("newer").disabled = view.page <= 1;
   at("older").disabled = view.page >= last;

@@ -24,6 +24,16 @@ def test_the_answer_is_the_proof(client: FlaskClient, add_task: Any, add_call: A
     assert client.post(f"/api/v1/tasks/{batch_id}/redial", json={"reason": "x"}).status_code == 409
 
 
+def test_an_extension_is_one_customer_of_many(client: FlaskClient, add_task: Any, stored: Any) -> None:
+    for exten in ("", "8001", "8002"):
+        add_task(state="completed", number="057188001234", phone=f"057188001234-{exten}", exten=exten)
+    asked = {"number": "0571-88001234-8001", "reason": "来函"}
+    assert client.post(PATH, json=asked | {"dropDoNotCall": True}).status_code == 409
+    response = client.post(PATH, json=asked)
+    assert response.json["erased"]["tasks"] == 1
+    assert [row["phone"] for row in stored()] == ["057188001234-", "", "057188001234-8002"]
+
+
 def test_a_live_call_is_a_409(client: FlaskClient, add_call: Any) -> None:
     add_call(number="13800138000", state="ringing", ended_at=None)
     assert client.post(PATH, json={"number": "13800138000", "reason": "来函"}).status_code == 409

@@ -35,6 +35,19 @@ def test_a_number_is_put_on_the_list_and_its_tasks_stop(
     assert (row.action, "13800138000" in repr(row), row.subject.startswith("number:")) == ("dnc_add", False, True)
 
 
+def test_an_extension_does_not_put_its_whole_switchboard_on_the_list(client: FlaskClient, add_task: Any) -> None:
+    add_task(number="057188001234", phone="0571-88001234")
+    answer = client.post(PATH, json={"number": "057188001234-8001", "reason": "x"})
+    assert answer.status_code == 400
+    assert "不带分机" in answer.text
+    imported = client.post(
+        f"{PATH}/import", data="号码\n13800138000\n057188001234-8001\n".encode(), content_type="text/csv"
+    )
+    assert imported.status_code == 400
+    assert "第 3 行" in imported.text
+    assert client.get(PATH).json["total"] == 0
+
+
 def test_pages_search_and_removal(client: FlaskClient) -> None:
     for number in ("13800138001", "13800138002", "0571-88001234"):
         client.post(PATH, json={"number": number})

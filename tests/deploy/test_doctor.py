@@ -166,12 +166,8 @@ def test_media_that_cannot_speak_is_told(tmp_path: Path, closed: int, redis_url:
     )
     with bus.open_redis(redis_url) as client:
         client.hset(bus.MEDIA_KEY, "one", msgspec.json.encode(beat))
-    found = checks(house)
-    assert (found["media"].state, found["media"].detail) == (
-        "fail",
-        "1 of 1 cannot speak or understand: no new call is placed for them",
-    )
-    assert "cannot speak" in found["dial gate"].detail
+    found = checks(house)["media"]
+    assert (found.state, found.detail) == ("fail", "1 of 1 cannot speak or understand: no new call is placed for them")
 
 
 def test_a_recordings_directory_that_cannot_be_written_is_named(tmp_path: Path, closed: int) -> None:

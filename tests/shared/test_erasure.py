@@ -28,6 +28,7 @@ from shared.schema import (
 NOW = 1_767_153_838_953
 ZONE = ZoneInfo("Asia/Shanghai")
 THEIRS, OTHERS = "13800138000", "13900139000"
+SWITCHBOARD = "057188001234"
 
 
 @pytest.fixture
@@ -44,8 +45,9 @@ def root(tmp_path: Path) -> Path:
     return tmp_path / "recordings"
 
 
-def fill(engine: Engine, root: Path, number: str, prefix: str) -> None:
-    """A customer with a finished and a waiting task, a call, its files and events, and an entry on the list."""
+def fill(engine: Engine, root: Path, number: str, prefix: str, exten: str = "") -> None:
+    """A customer with a finished and a waiting task, a call, its files and events, and an entry on the list, which has
+    none for an extension."""
     uuid = f"{prefix}".ljust(19, "0")
     with writing(engine) as connection:
         theirs = line(number, "86")
@@ -53,6 +55,7 @@ def fill(engine: Engine, root: Path, number: str, prefix: str) -> None:
             "phone": number,
             "number": number,
             "line": theirs,
+            "exten": exten,
             "username": "张三",
             "ticket_type": "回访",
             "created_at": NOW,
@@ -76,6 +79,7 @@ def fill(engine: Engine, root: Path, number: str, prefix: str) -> None:
                 caller="0571",
                 number=number,
                 line=theirs,
+                exten=exten,
                 telephone=number,
                 created_at=NOW,
                 wav_file=f"{recordings.stem(uuid, NOW, ZONE)}.wav",
@@ -88,7 +92,8 @@ def fill(engine: Engine, root: Path, number: str, prefix: str) -> None:
         connection.execute(insert(phone_events).values(event | {"call_uuid": uuid}))
         connection.execute(insert(phone_events).values(event | {"call_id": f"call-{prefix}"}))
         connection.execute(insert(phone_events).values(event | {"body": {"callee": int(number), "x": 1}}))
-        connection.execute(insert(do_not_call).values(number=number, line=theirs, source="person", created_at=NOW))
+        if not exten:
+            connection.execute(insert(do_not_call).values(number=number, line=theirs, source="person", created_at=NOW))
         endpoint = connection.execute(
             insert(webhook_endpoints)
             .values(url="https://x", secret="s", created_at=1)
@@ -110,7 +115,7 @@ def fill(engine: Engine, root: Path, number: str, prefix: str) -> None:
     )  # by a worker that was killed while it joined the parts
 
 
-def forget(engine: Engine, root: Path, *, drop: bool = False, number: str = THEIRS) -> Proof:
+def forget(engine: Engine, root: Path, *, drop: bool = False, number: str = THEIRS, exten: str = "") -> Proof:
     with writing(engine) as connection:
         return erase(
             connection,
@@ -120,6 +125,7 @@ def forget(engine: Engine, root: Path, *, drop: bool = False, number: str = THEI
             NOW,
             reason=f"{THEIRS} 来函",
             actor="cli:test",
+            exten=exten,
             drop_do_not_call=drop,
         )
 
@@ -161,9 +167,28 @@ def test_nothing_of_the_customer_is_left_and_nothing_of_others_is_touched(engine
     assert note.detail["erased"]["calls"] == 1
 
 
-def search_all(engine: Engine, root: Path, number: str) -> dict[str, int]:
+def search_all(engine: Engine, root: Path, number: str, exten: str = "") -> dict[str, int]:
     with reading(engine) as connection:
-        return asdict(search(connection, number, root, ZONE))
+        return asdict(search(connection, number, root, ZONE, exten=exten))
+
+
+def test_of_a_switchboard_one_extension_is_erased_and_the_others_stay(engine: Engine, root: Path) -> None:
+    """The event that belongs to no call names the switchboard, and nobody behind it."""
+    fill(engine, root, SWITCHBOARD, "24")
+    for prefix, exten in (("25", "8001"), ("26", "8002")):
+        fill(engine, root, SWITCHBOARD, prefix, exten)
+    others = search_all(engine, root, SWITCHBOARD, "8002")
+    assert (others["tasks"], others["calls"], others["events"], others["do_not_call"]) == (2, 1, 2, 0)
+    with pytest.raises(ErasureRefused, match="without extension"):
+        forget(engine, root, drop=True, number=SWITCHBOARD, exten="8001")
+    proof = forget(engine, root, number=SWITCHBOARD, exten="8001")
+    assert (proof.erased.tasks, proof.erased.calls, proof.erased.events, proof.erased.recordings) == (2, 1, 2, 3)
+    assert (proof.remaining.total, proof.vendor) == (0, ["call-25"])
+    assert search_all(engine, root, SWITCHBOARD, "8002") == others
+    assert search_all(engine, root, SWITCHBOARD)["tasks"] == 4
+    assert [path.name for path in root.rglob("*25*") if path.is_file()] == []
+    everybody = forget(engine, root, number=SWITCHBOARD)
+    assert (everybody.erased.tasks, everybody.remaining.tasks, everybody.mark == proof.mark) == (4, 0, False)
 
 
 def test_the_do_not_call_entry_stays_by_default_because_it_protects_them(engine: Engine, root: Path) -> None:
@@ -216,9 +241,10 @@ def test_a_customer_is_found_in_every_spelling_of_the_number(engine: Engine, roo
     assert forget(engine, root, number=SPELLINGS[0]).mark == proof.mark
 
 
-def test_events_are_looked_for_by_indexes_and_never_in_the_whole_inbox(engine: Engine) -> None:
+@pytest.mark.parametrize("exten", ["", "8001"])
+def test_events_are_looked_for_by_indexes_and_never_in_the_whole_inbox(engine: Engine, exten: str) -> None:
     with reading(engine) as connection:
-        for query in event_queries("+8613800138000", "86"):
+        for query in event_queries("+8613800138000", exten, "86"):
             text = query.compile(engine, compile_kwargs={"literal_binds": True}).string
             plan = [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}".replace("%", "%%"))]
             steps = [step for step in plan if "phone_events" in step]
