@@ -15,8 +15,10 @@ from media.agent.brain import UNHEARD, Brain, Host
 from media.agent.intents import Intent, intents
 from media.agent.listening import Comprehension, TurnMemory
 from media.agent.mailbox import Mailbox
-from media.agent.manners import only_hello, wants_an_answer, wants_no_greeting
+from media.agent.manners import asks_to_wait, only_hello, wants_an_answer, wants_no_greeting
+from media.agent.parting import Parting
 from media.agent.playbook import Playbook
+from media.agent.scripted import says_goodbye
 from media.agent.speaking import Speaking
 from media.agent.templates import Text
 from media.agent.voicemail import AnswerDetector, Verdict
@@ -26,8 +28,6 @@ from media.protocol.commands import Hangup, Interrupt
 
 HELLO_LONGEST = 8.0
 """Seconds that we let somebody talk before our greeting."""
-CUT_GOODBYE_SECONDS = 3.0
-"""After a goodbye that was talked over, so long for the rest of what the customer says; then the call ends."""
 NOISE_SECONDS = 10.0
 """Speech that goes on for so long without a new word is noise, in which nobody answers; then it is as if all were
 silent, or a call out of a workshop would last until its longest duration."""
@@ -35,6 +35,8 @@ MOST_SPEECH_FAILURES = 2
 """In a row; then the call is ended with a goodbye from the cache."""
 MOST_NOISES = 2
 """Long coughs in a row after which our voice goes on by itself; more is a noisy place, where words are waited for."""
+_NO_RETURN = {"agent_failed", "speech_failed", "max_duration"}
+"""Tags of goodbyes after which nothing could be answered."""
 GREETINGS = 2
 """Times that the greeting is said when a hello ran into it."""
 
@@ -74,6 +76,9 @@ class Agent:
             lambda: self._hang_up("voicemail"),
         )
         self._voice = Speaking(port, self._ended)
+        self._parting = Parting(self._wait, port.clock, lambda: self._hang_up("goodbye"))
+        self._after_goodbye = ""
+        """Said over our goodbye, which has not stopped yet, and to be answered."""
         self._answered_at = 0
         self._customer_speaks = False
         self._greetings = 0
@@ -86,7 +91,6 @@ class Agent:
         self._comprehension = Comprehension()
         self._reminders = 0
         self._speech_failures = 0
-        self._revived = False
 
     def on_event(self, event: events.AnyEvent) -> None:
         """See Driver."""
@@ -132,7 +136,7 @@ class Agent:
             return
         if end:
             self._phase = Phase.LEAVING
-        if self._voice.finish(answer, end=end):
+        if self._voice.finish(answer):
             return
         if not answer.begun:
             self._voice.answer = None
@@ -153,7 +157,15 @@ class Agent:
 
     def give_up(self) -> None:
         """See Host."""
-        self._leave(self._book.failure, ("agent_failed", ""))
+        answer = self._voice.answer
+        if answer is None or not answer.begun or answer.cut or answer.over:
+            self._leave(self._book.failure, ("agent_failed", ""))
+            return
+        self._parting.final = True
+        self.note("agent_failed", "")
+        answer.pause()
+        answer.add(self._text(self._book.failure))
+        self.finish_answer(answer, end=True)
 
     # --- the customer ---
 
@@ -176,6 +188,8 @@ class Agent:
 
     def _understood(self, event: events.AsrDelta | events.AsrFinal) -> None:
         self._comprehension.words()
+        if self._phase is Phase.LEAVING:
+            self._understood_after_goodbye(event.text)
         if self._phase not in (Phase.OPENING, Phase.TALKING):
             return
         start, end = event.start_time - self._answered_at, event.end_time - self._answered_at
@@ -249,16 +263,40 @@ class Agent:
         self._wait.clear()
         self._brain.hear(self._turn.take(said))
 
+    def _understood_after_goodbye(self, text: str) -> None:
+        """Who asks us to wait need not talk over the rest of it, though it is heard out otherwise."""
+        answer = self._voice.answer
+        if answer is None or answer.cut:
+            self._parting.hold_on()
+        elif self._customer_speaks and self._parting.open and asks_to_wait(text):
+            self._port.submit(Interrupt())
+
     def _spoken_after_goodbye(self, said: str, found: set[Intent]) -> None:
-        """A question after our goodbye still gets its answer, once; a courtesy needs none."""
+        """What is more than a courtesy still gets its answer; and who did not hear the goodbye for one, hears it."""
         if Intent.OPT_OUT in found:
             self.note("do_not_call", said[:200])
-        if said and wants_an_answer(found) and not self._revived:
-            self._revived = True
-            self._phase = Phase.TALKING
-            self._take_turn(said, found)
-        elif self._voice.answer is None or self._voice.answer.cut:
+        speaking = self._voice.answer is not None and not self._voice.answer.cut
+        if self._parting.open and wants_an_answer(said, found):
+            if speaking:
+                self._after_goodbye = said
+                self._port.submit(Interrupt())
+            else:
+                self._revive(said)
+        elif not speaking and (Intent.GOODBYE in found or not self._say_goodbye_on()):
             self._hang_up("goodbye")
+
+    def _say_goodbye_on(self) -> bool:
+        if self._parting.goodbye_heard or self._noises >= MOST_NOISES:
+            return False
+        self._noises += 1
+        return self._go_on()
+
+    def _revive(self, said: str) -> None:
+        """The goodbye is taken back: what was said last counts for itself, as a turn of its own."""
+        self._parting.revive()
+        self._phase = Phase.TALKING
+        self._turn.unanswered = False
+        self._take_turn(said, set(intents(said)))
 
     def _pressed(self, key: str) -> None:
         """A key stops our voice, as a word does, and counts once it is known what was heard before it."""
@@ -290,7 +328,16 @@ class Agent:
         for text in texts:
             answer.add(text)
             answer.pause()
+        self._brain.note_own(answer)
         self.finish_answer(answer, end=end)
+
+    def _say_again(self, text: str) -> None:
+        answer = self.open_answer()
+        answer.purpose = "other"
+        answer.add(text)
+        answer.pause()
+        self._brain.note_again(answer)
+        self.finish_answer(answer)
 
     def _interrupted(self, play_id: str | None) -> None:
         answer = self._voice.of(play_id)
@@ -302,7 +349,8 @@ class Agent:
         self._greeting_cut = answer.purpose == "greeting"
         self._turn.unanswered = answer.purpose == "turn" and len(heard) < UNHEARD
         if self._phase is Phase.LEAVING:
-            self._wait.set(CUT_GOODBYE_SECONDS, lambda: self._hang_up("goodbye"))
+            self._parting.goodbye_heard = says_goodbye(heard)
+            self._parting.hold()
 
     def _ended(self, play_id: str | None) -> None:
         answer = self._voice.of(play_id)
@@ -313,12 +361,16 @@ class Agent:
         if answer.failed and not answer.complete:
             return  # its text is still being thought of; finish_answer goes on from here
         self._voice.answer = None
+        said, self._after_goodbye = self._after_goodbye, ""
+        if said:
+            self._revive(said)
+            return
         if answer.failed:
             self._after_failed_speech(answer)
             return
         self._speech_failures = 0
         if self._phase is Phase.LEAVING and not answer.cut:
-            self._hang_up("goodbye")
+            self._goodbye_ended()
             return
         key, self._key = self._key, ""
         if key and self._phase is Phase.TALKING and self._brain.press(key):
@@ -330,12 +382,19 @@ class Agent:
         else:
             self._listen()
 
+    def _goodbye_ended(self) -> None:
+        self._parting.goodbye_heard = True
+        if self._customer_speaks and self._parting.open:
+            self._parting.hold()
+        else:
+            self._hang_up("goodbye")
+
     def _after_failed_speech(self, answer: Answer) -> None:
         """The fallback was heard instead: say it again, and when that does not help, goodbye from the cache."""
         if self._phase is Phase.LEAVING:
             self._hang_up("goodbye")
         elif self._speech_failures < MOST_SPEECH_FAILURES:
-            self._say(answer.text)
+            self._say_again(answer.text)
         else:
             self._leave(self._book.failure, ("speech_failed", "tts"))
 
@@ -362,19 +421,25 @@ class Agent:
             self._wait.set(NOISE_SECONDS if self._customer_speaks else self._book.silence.after, self._remind)
 
     def _remind(self) -> None:
+        if self._parting.revived:
+            self._leave(self._book.goodbye)
+            return
         reprompts = self._book.silence.reprompts
         if self._reminders >= len(reprompts):
             self._leave(self._book.silence.goodbye, ("no_input", ""))
             return
         reminder = self._text(reprompts[self._reminders])
         self._reminders += 1
+        self._turn.unanswered = False  # what is said next answers the reminder
         self._say(reminder, self._brain.ask())
 
-    def _leave(self, goodbye: Text, tag: tuple[str, str]) -> None:
+    def _leave(self, goodbye: Text, *tags: tuple[str, str]) -> None:
         """Says goodbye, is heard out, hangs up."""
         if self._phase in (Phase.LEAVING, Phase.OVER):
             return
-        self.note(*tag)
+        for name, value in tags:
+            self.note(name, value)
+            self._parting.final = self._parting.final or name in _NO_RETURN
         self._brain.cancel()
         self._say(self._text(goodbye), end=True)
 

@@ -23,7 +23,6 @@ class Answer:
         self.text = ""
         """What was handed to the session so far; all of the text if synthesis failed."""
         self.complete = False
-        self.ends_call = False
         self.cut = False
         """Interrupted or given up: nothing is added any more."""
         self.started_after: int | None = None
@@ -48,13 +47,17 @@ class Answer:
         for piece in self._splitter.flush():
             self._say(piece)
 
-    def finish(self, *, end: bool = False) -> bool:
-        """No more text. ``end``: the call ends when it was heard. False if there was nothing to say, and so no play."""
+    def drop(self) -> str:
+        """Gives up what was added and is not spoken yet, the piece of a sentence that will get no end; returns it."""
+        return "".join(self._splitter.flush())
+
+    def finish(self) -> bool:
+        """No more text. False if there was nothing to say, and so no play."""
         self.pause()
-        self.complete, self.ends_call = True, end
+        self.complete = True
         if self.cut or not self.begun:
             return False
-        self._port.say("", play_id=self.play_id, auto_hangup=end)
+        self._port.say("", play_id=self.play_id)
         return True
 
     def _say(self, piece: str) -> None:

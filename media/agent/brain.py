@@ -26,7 +26,7 @@ class Host(Protocol):
         """An outcome of the call."""
 
     def give_up(self) -> None:
-        """No answer can be found: the agent says goodbye."""
+        """No answer can be found: the agent says so, behind what of one is being said, and goodbye."""
 
 
 class Brain(Protocol):
@@ -52,6 +52,12 @@ class Brain(Protocol):
 
     def cut(self, answer: Answer, heard: str) -> None:
         """The customer heard no more of this answer than ``heard``."""
+
+    def note_own(self, answer: Answer) -> None:
+        """This is said of the agent's own accord: a reminder, a goodbye. All of its text was added."""
+
+    def note_again(self, answer: Answer) -> None:
+        """Synthesis failed, and what was said last is said again as this answer."""
 
     def rewind(self) -> None:
         """The last turn goes on: its answer was not heard, and ``hear`` comes again with the whole of it."""
@@ -113,6 +119,12 @@ class ScriptedBrain:
         """See Brain."""
         self._lost = answer.text if len(heard) < UNHEARD else ""
         self._dialogue.cut(answer.text, heard)
+
+    def note_own(self, answer: Answer) -> None:
+        """See Brain. ``ask`` has told what of it an answer refers to."""
+
+    def note_again(self, answer: Answer) -> None:
+        """See Brain."""
 
     def rewind(self) -> None:
         """See Brain."""

@@ -58,6 +58,7 @@ class Compiler:
             wrong_number=self._required("wrong_number", front.wrong_number),
             callback_ask=self._required("callback.ask", front.callback.ask),
             callback_done=self._required("callback.done", front.callback.done),
+            go_ahead=self._required("go_ahead", front.go_ahead),
             apology=self._required("apology", front.apology),
             failure=self._required("failure", front.failure),
             thinking=self._optional("thinking", front.thinking),

@@ -12,6 +12,7 @@ MAX_MESSAGES = 60
 """Older turns are left out, whole: thirty exchanges are longer than calls last."""
 
 UNHEARD_NOTE = "（客户打断了你，这些话没有听到：“{unheard}”）"
+BROKEN_NOTE = "（你刚才的回答中断了，客户只听到上面这些。请接着说完，不要重复已经说过的话。）"
 
 
 class History:
@@ -27,9 +28,21 @@ class History:
         self._told_unheard = ""
         """What it was told with the last turn."""
 
-    def messages(self) -> list[Message]:
-        """The request's ``messages``."""
-        return [self._prompt, *self._messages]
+    def messages(self, begun: str = "") -> list[Message]:
+        """The request's ``messages``. ``begun``: what was said of an answer that broke off; the rest of it is asked for.
+
+        Answers of ours in a row, such as one and a reminder, are one message: many servers want the roles to take turns.
+        """
+        messages = [self._prompt]
+        for message in self._messages:
+            last = messages[-1]
+            if _is_plain_answer(last) and _is_plain_answer(message):
+                messages[-1] = {**last, "content": last["content"] + message["content"]}
+            else:
+                messages.append(message)
+        if begun:
+            messages += [{"role": "assistant", "content": begun}, {"role": "user", "content": BROKEN_NOTE}]
+        return messages
 
     def restart(self, greeting: str) -> Message:
         """The conversation begins (again) with our greeting."""
@@ -68,10 +81,12 @@ class History:
             self._messages.append({"role": "tool", "tool_call_id": call.identity, "content": content})
         return message
 
-    def keep_heard(self, message: Message, heard: str, unheard: str) -> None:
-        """Our answer was cut: only this much of it was heard, perhaps nothing; ``unheard`` was to follow."""
+    def keep_heard(self, message: Message, heard: str, unheard: str | None) -> None:
+        """Our answer was cut: only this much of it was heard, perhaps nothing; ``unheard`` was to follow. None: nothing
+        that the model would have to say."""
         message["content"] = heard
-        self._unheard = unheard
+        if unheard is not None:
+            self._unheard = unheard
         if not heard and "tool_calls" not in message and message in self._messages:
             self._messages.remove(message)
 
@@ -92,6 +107,10 @@ class History:
             self._messages.pop(0)
             while self._messages and self._messages[0]["role"] != "user":
                 self._messages.pop(0)
+
+
+def _is_plain_answer(message: Message) -> bool:
+    return message["role"] == "assistant" and "tool_calls" not in message
 
 
 def _object(arguments: str) -> str:

@@ -91,6 +91,7 @@ class Playbook:
     wrong_number: Text
     callback_ask: Text
     callback_done: Text
+    go_ahead: Text
     apology: Text
     failure: Text
     thinking: Text | None
@@ -128,7 +129,8 @@ class Playbook:
             self.ending,
         )
         yield from (*self.silence.reprompts, self.silence.goodbye, *self.unclear.reprompts, self.unclear.goodbye)
-        yield from (self.callback_ask, self.callback_done, self.thinking, self.voicemail, *self.answers.values())
+        yield from (self.callback_ask, self.callback_done, self.go_ahead, self.thinking, self.voicemail)
+        yield from self.answers.values()
         for stop in self.steps.values():
             yield from (stop.entering.say, stop.again)
             yield from (outcome.say for _, outcome in stop.branches)

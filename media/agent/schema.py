@@ -99,6 +99,7 @@ class Front(Part, frozen=True, kw_only=True):
     opt_out: str = "好的，非常抱歉打扰您，以后不会再给您打电话了，再见。"
     wrong_number: str = "不好意思，打扰您了，再见。"
     callback: Callback = Callback()
+    go_ahead: str = "好的，您请说。"
     apology: str = "不好意思，线路不太稳定，请您稍等一下。"
     failure: str = "不好意思，我们的系统出了点问题，稍后再和您联系，再见。"
     thinking: str = ""

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from media.agent.intents import Intent, intents, is_acknowledgement
+from media.agent.manners import asks_to_wait, meant_after_goodbye
 from media.agent.playbook import Outcome, Playbook, Rule, Stop
 from media.agent.premise import covers, from_sentence_with, left_over, question_of
 from media.agent.templates import HEARD, Text
@@ -51,7 +52,7 @@ class _Place:
     turns: int = 0
     asking_callback: bool = False
     closing: bool = False
-    """The goodbye was said: after one more answer it is said again."""
+    """The goodbye was said: what comes now is no answer to the step's question, and after one of ours it is said again."""
     notice: str = ""
     """All that the step says on entering."""
     asked: str = ""
@@ -80,7 +81,7 @@ class ScriptedDialogue:
         """The customer's turn. Nothing to say means that nothing needs to be said."""
         self._before = self._place
         self._place = replace(self._place, turns=self._place.turns + 1)
-        found = intents(said)
+        found = meant_after_goodbye(said) if self._place.closing else intents(said)
         if self._place.owed and is_acknowledgement(said):
             return self._then_ask()
         if self._place.asking_callback:
@@ -134,7 +135,7 @@ class ScriptedDialogue:
     def _question(self) -> str:
         if self._place.asking_callback:
             return question_of(self._text(self._book.callback_ask))
-        return self._text(self._stop.again)
+        return "" if self._place.closing else self._text(self._stop.again)
 
     def _text(self, text: Text | None, heard: str = "") -> str:
         return text.render({**self._fields, HEARD: heard}) if text is not None else ""
@@ -223,6 +224,8 @@ class ScriptedDialogue:
         return Move((said,))
 
     def _not_understood(self, said: str) -> Move:
+        if self._place.closing:
+            return self._not_understood_in_closing(said)
         if self._stop.otherwise is not None:
             return self._then_ask() if self._place.owed else self._follow(self._stop.otherwise, said)
         unclear = self._book.unclear
@@ -231,6 +234,16 @@ class ScriptedDialogue:
         if count >= len(unclear.reprompts):
             return self._end([self._text(unclear.goodbye)], (("unclear", ""),))
         return self._then_ask(self._text(unclear.reprompts[count]))
+
+    def _not_understood_in_closing(self, said: str) -> Move:
+        """Who asks us to wait is listened to. The call had its outcome: that we cannot help is none."""
+        unclear, count = self._book.unclear, self._place.unclear
+        self._place = replace(self._place, unclear=count + 1)
+        if count < MAX_REPEATS and asks_to_wait(said):
+            return Move((self._text(self._book.go_ahead),))
+        if count >= len(unclear.reprompts):
+            return self._end([self._text(unclear.goodbye)], ())
+        return Move((self._text(unclear.reprompts[count]),))
 
     # --- moving on ---
 

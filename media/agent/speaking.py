@@ -37,9 +37,9 @@ class Speaking:
         self.answer = Answer(self._port, f"answer-{self._plays}", interruptible=interruptible)
         return self.answer
 
-    def finish(self, answer: Answer, *, end: bool) -> bool:
+    def finish(self, answer: Answer) -> bool:
         """All of it was added. False if it is no longer, or never was, on its way to anybody's ear."""
-        if not answer.finish(end=end):
+        if not answer.finish():
             return False
         longest = PLAY_SECONDS + SECONDS_PER_CHARACTER * len(answer.text)
         self._guard.set(longest, lambda: self._ended(answer.play_id))

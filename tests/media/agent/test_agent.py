@@ -9,6 +9,7 @@ import pytest
 from media.agent.agent import Agent
 from media.agent.brain import ScriptedBrain
 from media.agent.loading import load_playbook
+from media.agent.parting import CUT_GOODBYE_SECONDS
 from media.agent.scripted import MAX_RESUMED
 from media.agent.templates import compile_text
 from media.agent.ticket import sample_fields
@@ -104,7 +105,7 @@ def test_a_customer_who_agrees_hears_all_and_the_call_ends_after_the_goodbye() -
     assert "优惠活动" in call.talk("对，我是。")
     assert "期待您的到来" in call.talk("可以，我会去的。")
     assert call.over
-    assert call.reason == "autohangup"
+    assert call.reason == "goodbye"
     assert call.tags == [("attending", "yes")]
 
 
@@ -410,6 +411,106 @@ def test_a_question_over_our_goodbye_is_still_answered_once() -> None:
     assert call.listen() == "活动地点在人民广场。好的，感谢您的接听，再见。"
     assert call.over
     assert call.tags == [("attending", "yes")]
+
+
+def agreed() -> Call:
+    """A call whose goodbye has just begun."""
+    call = greeted()
+    call.talk("对")
+    call.speak("可以")
+    call.wait(1.0)
+    return call
+
+
+@pytest.mark.parametrize(
+    "said", ["等一下，先别挂，我还有个问题要问。", "别挂。", "不要挂电话", "等一下，可以带孩子吗？"]
+)
+def test_who_asks_us_to_wait_stops_the_goodbye_and_is_listened_to(said: str) -> None:
+    call = agreed()
+    call.speak(said)
+    assert call.listen() == "好的，您请说。"
+    assert not any("期待您的到来" in text for text in call.said), "it was stopped"
+    assert call.talk("在什么地方？") == "活动地点在人民广场。好的，感谢您的接听，再见。"
+    assert call.over
+    assert call.tags == [("attending", "yes")]
+
+
+def test_a_change_of_mind_after_the_goodbye_counts() -> None:
+    call = agreed()
+    call.speak("等一下，我那天去不了。")
+    assert "没关系" in call.listen()
+    assert call.tags == [("attending", "yes"), ("attending", "no")]
+    assert call.over
+
+
+def test_who_asked_us_to_wait_and_says_no_more_is_left_with_a_goodbye() -> None:
+    call = agreed()
+    call.speak("等一下。")
+    call.listen()
+    call.wait(30)
+    assert call.over
+    assert call.said[-1] == "好的，感谢您的接听，再见。"
+    assert call.tags == [("attending", "yes")]
+
+
+def test_what_the_script_cannot_answer_after_its_goodbye_is_asked_about_and_let_go() -> None:
+    call = agreed()
+    call.speak("等一下，先别挂。")
+    for _ in range(4):
+        if not call.over:
+            call.talk("那个安装费的事情")
+    assert call.over
+    assert call.said[-1].endswith("再见。")
+    assert call.tags == [("attending", "yes")]
+
+
+def test_who_asks_us_to_wait_for_ever_is_left_in_the_end() -> None:
+    call = agreed()
+    for _ in range(20):
+        if not call.over:
+            call.speak("等一下，先别挂")
+            call.wait(0.5)
+    call.wait(60)
+    assert call.over
+    assert call.said[-1].endswith("再见。")
+
+
+@pytest.mark.parametrize("said", ["等一下，还有个问题，在哪里？", "在什么地方？"])
+def test_who_still_speaks_when_our_goodbye_ends_is_heard_out(said: str) -> None:
+    call = agreed()
+    call.wait(0.2 * len("太好了，已经帮您登记，期待您的到来。再见。") - 1.5)
+    call.speak(said, 3.0, interrupts=False)
+    assert not call.over
+    assert "人民广场" in call.listen()
+    assert call.over
+
+
+def test_a_noise_at_the_end_of_our_goodbye_does_not_hold_the_line() -> None:
+    call = agreed()
+    call.wait(0.2 * len("太好了，已经帮您登记，期待您的到来。再见。") - 1.5)
+    call.make_noise()
+    call.wait(0.6 + CUT_GOODBYE_SECONDS)
+    assert call.over
+    assert call.reason == "goodbye"
+
+
+def test_words_without_end_after_our_goodbye_do_not_hold_the_line() -> None:
+    call = agreed()
+    call.wait(0.2 * len("太好了，已经帮您登记，期待您的到来。再见。") - 1.5)
+    call.make_noise()
+    for _ in range(40):
+        call.wait(0.5)
+        call._recognise(events.AsrDelta, "今天的新闻", call.clock.now_ms())
+    assert call.over
+
+
+def test_after_a_failure_nobody_is_promised_an_answer() -> None:
+    call = greeted()
+    call.ending()
+    call.wait(1.0)
+    call.murmur("等一下，先别挂")
+    assert "时间快到了" in call.listen()
+    assert call.over
 
 
 # --- silence, machines, time ---------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from media.agent.chat import ToolCall
-from media.agent.history import MAX_MESSAGES, UNHEARD_NOTE, History
+from media.agent.history import BROKEN_NOTE, MAX_MESSAGES, UNHEARD_NOTE, History
 
 CALL = ToolCall("c1", "hang_up", "{}")
 
@@ -19,6 +19,18 @@ def test_the_prompt_comes_first_and_the_greeting_is_ours() -> None:
     history.restart("您好")
     history.restart("您好")
     assert shown(history) == [("system", "提示"), ("assistant", "您好")]
+
+
+def test_answers_in_a_row_are_one_message_and_what_broke_off_is_asked_for() -> None:
+    history = History("p")
+    history.add_ours("您方便吗？")
+    message = history.add_ours("您还在听吗？")
+    assert shown(history) == [("system", "p"), ("assistant", "您方便吗？您还在听吗？")]
+    history.keep_heard(message, "您还", None)
+    history.add_turn("在")
+    assert shown(history)[1:] == [("assistant", "您方便吗？您还"), ("user", "在")]
+    begun = [(message["role"], message["content"]) for message in history.messages("好的，")]
+    assert begun[3:] == [("assistant", "好的，"), ("user", BROKEN_NOTE)]
 
 
 def test_a_cut_answer_keeps_what_was_heard_and_vanishes_if_nothing_was() -> None:

@@ -11,7 +11,8 @@ import pytest
 
 from media.agent.agent import MOST_NOISES, Agent
 from media.agent.chat import ChatFailure, Message, OpenAiChat, ToolCall
-from media.agent.llm import FIRST_WORD_SECONDS, LlmBrain
+from media.agent.history import BROKEN_NOTE
+from media.agent.llm import ANSWER_SECONDS, FIRST_WORD_SECONDS, GAP_SECONDS, LETTER_SECONDS, LlmBrain
 from media.agent.loading import load_playbook
 from media.agent.ticket import sample_fields
 from media.protocol.commands import AnyCommand
@@ -34,6 +35,8 @@ class Script:
     def __init__(self, *answers: Sequence[Part]) -> None:
         self.answers = list(answers)
         self.requests: list[list[Message]] = []
+        self.tools: list[int] = []
+        """How many were offered with each request."""
         self.cancelled = 0
         self.asked = asyncio.Event()
 
@@ -41,6 +44,7 @@ class Script:
         self, messages: Sequence[Message], tools: Sequence[dict[str, Any]]
     ) -> AsyncIterator[str | ToolCall]:
         self.requests.append([dict(message) for message in messages])
+        self.tools.append(len(tools))
         self.asked.set()
         try:
             for part in self.answers.pop(0):
@@ -229,16 +233,45 @@ def test_tools_note_outcomes_and_the_model_speaks_after_them() -> None:
     run(scenario)
 
 
-def test_tools_without_words_are_bounded() -> None:
+TOOL = [ToolCall("1", "tag_outcome", '{"name": "resolved"}')]
+
+
+def test_a_model_that_only_uses_tools_is_asked_for_words_without_any() -> None:
     async def scenario() -> None:
-        tool = [ToolCall("1", "tag_outcome", '{"name": "resolved"}')]
-        chat = Script(tool, tool, tool, ["不会到这里"])
+        chat = Script(TOOL, TOOL, TOOL, ["好的，已经解决了。"])
         call = await Talk(chat).begin()
         call.speak("嗯？是什么")
-        await call.until(lambda: len(call.tags) == 3)
-        call.wait(7.5)
-        assert "还在听吗" in call.listen()
-        assert len(chat.requests) == 3
+        assert await call.answered() == "好的，已经解决了。"
+        assert chat.tools[-2:] == [4, 0]
+        assert call.tags == [("resolved", "")] * 3
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("nothing", [[], ["\n"], ["……", "\n"]])
+def test_a_model_that_says_nothing_is_asked_once_more(nothing: list[Part]) -> None:
+    async def scenario() -> None:
+        chat = Script(nothing, ["好的，张三先生。"], ["再见。"])
+        call = await Talk(chat).begin()
+        call.speak("对，我是")
+        assert await call.answered() == "好的，张三先生。"
+        call.speak("你说")
+        await call.answered()
+        assert told(chat) == [("user", "对，我是"), ("assistant", "好的，张三先生。"), ("user", "你说")]
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("answers", [[[], []], [TOOL] * 4])
+def test_a_model_that_goes_on_saying_nothing_has_failed_and_the_customer_is_not_blamed(
+    answers: list[list[Part]],
+) -> None:
+    async def scenario() -> None:
+        call = await Talk(Script(*answers)).begin()
+        call.speak("对，我是")
+        assert "稍后再和您联系" in await call.answered()
+        assert call.over
+        assert call.tags[-1] == ("agent_failed", "")
 
     run(scenario)
 
@@ -356,14 +389,196 @@ def test_a_slow_model_is_covered_by_a_word_of_patience() -> None:
     run(scenario)
 
 
-def test_an_answer_that_breaks_off_is_left_standing() -> None:
+def test_of_an_answer_that_breaks_off_the_rest_is_asked_for_and_no_half_piece_said() -> None:
     async def scenario() -> None:
-        chat = Script(["您的预约是明天下午三点，", BROKEN], ["好的。"])
+        chat = Script(["好的，帮您查到了，您的订单金额是三百", BROKEN], ["您的订单金额是三百二十元。"], ["再见。"])
+        call = await Talk(chat).begin()
+        call.speak("多少钱")
+        assert await call.answered() == "好的，帮您查到了，您的订单金额是三百二十元。"
+        assert told(chat) == [("user", "多少钱"), ("assistant", "好的，帮您查到了，"), ("user", BROKEN_NOTE)]
+        call.speak("好")
+        await call.answered()
+        assert told(chat) == [
+            ("user", "多少钱"),
+            ("assistant", "好的，帮您查到了，您的订单金额是三百二十元。"),
+            ("user", "好"),
+        ]
+
+    run(scenario)
+
+
+def test_an_answer_that_breaks_off_twice_ends_the_call_behind_what_was_said_of_it() -> None:
+    async def scenario() -> None:
+        chat = Script(["好的，帮您查到了，您的订单金额是三百", BROKEN], [BROKEN])
+        call = await Talk(chat).begin()
+        call.speak("多少钱")
+        said = await call.answered()
+        assert said == "好的，帮您查到了，不好意思，我们的系统出了点问题，稍后再和您联系，再见。"
+        assert call.over
+        assert call.tags == [("agent_failed", "")]
+
+    run(scenario)
+
+
+async def pass_time(call: Talk, seconds: float) -> None:
+    """As the model sees it, too."""
+    for _ in range(round(seconds / 0.1)):
+        call.wait(0.1)
+        await settle()
+
+
+def test_a_model_that_dries_up_is_asked_again_with_a_word_of_patience() -> None:
+    async def scenario() -> None:
+        chat = Script(["好的，我来帮您查一下，您的订单", asyncio.Event()], ["查到了，是三十元。"])
+        call = await Talk(chat).begin()
+        call.speak("多少钱")
+        await pass_time(call, LETTER_SECONDS * 10 + GAP_SECONDS - 0.3)
+        assert len(chat.requests) == 1
+        await pass_time(call, 0.5)
+        assert await call.answered() == "好的，我来帮您查一下，嗯，您稍等一下。查到了，是三十元。"
+        assert chat.cancelled == 1
+
+    run(scenario)
+
+
+def test_a_model_that_dries_up_for_good_ends_the_call_within_seconds() -> None:
+    async def scenario() -> None:
+        chat = Script(["好的，我来帮您查一下，您的订单", asyncio.Event()], [asyncio.Event()])
+        call = await Talk(chat).begin()
+        call.speak("多少钱")
+        await pass_time(call, 20)
+        assert call.over
+        assert call.said[-1].startswith("好的，我来帮您查一下，嗯，您稍等一下。不好意思，我们的系统出了点问题")
+        assert call.tags == [("agent_failed", "")]
+        assert call.alarms == 0
+
+    run(scenario)
+
+
+def test_a_pause_of_the_model_that_nobody_hears_is_none() -> None:
+    async def scenario() -> None:
+        rest = asyncio.Event()
+        chat = Script([LONG_ANSWER, rest, "需要带上原件。"])
         call = await Talk(chat).begin()
         call.speak("是哪天")
-        assert await call.answered() == "您的预约是明天下午三点，"
-        call.speak("好")
-        assert await call.answered() == "好的。"
+        await pass_time(call, 6)
+        rest.set()
+        assert await call.answered() == LONG_ANSWER + "需要带上原件。"
+        assert len(chat.requests) == 1
+
+    run(scenario)
+
+
+def test_an_answer_without_end_is_ended_and_the_second_one_is_a_failure() -> None:
+    async def scenario() -> None:
+        never = [f"这是第{number}句话，今天的天气非常好，我们的活动也非常精彩。" for number in range(20)]
+        chat = Script([*never, asyncio.Event()], [*never, asyncio.Event()])
+        call = await Talk(chat).begin()
+        call.speak("你说")
+        await pass_time(call, ANSWER_SECONDS + 0.5)
+        assert not call.over
+        call.listen()
+        call.speak("知道了，还有呢")
+        await pass_time(call, ANSWER_SECONDS + 0.5)
+        call.listen()
+        assert call.over
+        assert call.tags == [("agent_failed", "")]
+
+    run(scenario)
+
+
+# --- what we say by ourselves, and after the goodbye ------------------------------------------------------------------
+
+
+def test_the_model_is_told_of_our_reminder() -> None:
+    async def scenario() -> None:
+        chat = Script(["请问您方便吗？"], ["我说的是预约。"])
+        call = await Talk(chat).begin()
+        call.speak("你说")
+        await call.answered()
+        call.wait(8.5)
+        call.listen()
+        call.speak("在听，你刚才说什么？")
+        await call.answered()
+        assert told(chat) == [
+            ("user", "你说"),
+            ("assistant", "请问您方便吗？您好，请问您还在听吗？"),
+            ("user", "在听，你刚才说什么？"),
+        ]
+
+    run(scenario)
+
+
+def test_of_a_reminder_that_is_cut_the_model_is_told_what_was_heard() -> None:
+    async def scenario() -> None:
+        chat = Script(["请问您方便吗？"], ["我说的是预约。"])
+        call = await Talk(chat).begin()
+        call.speak("你说")
+        await call.answered()
+        call.wait(7.5)
+        call.speak("在听，你说")
+        await call.answered()
+        (_, ours), (_, theirs) = told(chat)[-2:]
+        assert ours.startswith("请问您方便吗？您好")
+        assert not ours.endswith("还在听吗？")
+        assert theirs == "在听，你说"
+
+    run(scenario)
+
+
+def test_what_is_said_again_since_speech_failed_is_remembered_as_it_was_heard_then() -> None:
+    async def scenario() -> None:
+        chat = Script([LONG_ANSWER], ["好的。"])
+        call = await Talk(chat).begin()
+        call.speech_fails = 1
+        call.speak("是哪天")
+        await spoken(call)
+        call.wait(0.2 * len(LONG_ANSWER) + 3.0)
+        call.speak("等等，你是谁？")
+        await call.answered()
+        (_, ours), (_, theirs) = told(chat)[1:]
+        assert 4 <= len(ours) < len(LONG_ANSWER)
+        assert LONG_ANSWER.startswith(ours)
+        assert theirs.startswith("（客户打断了你")
+
+    run(scenario)
+
+
+GOODBYE = "好的，已经帮您记录下来了，感谢您的接听，祝您生活愉快，再见。"
+HANG_UP = ToolCall("1", "hang_up", "{}")
+
+
+@pytest.mark.parametrize("said", ["等一下，先别挂，那个安装费是多少钱？", "那个安装费是多少钱", "安装的事情"])
+def test_who_cuts_in_on_the_models_goodbye_is_answered_by_the_model(said: str) -> None:
+    async def scenario() -> None:
+        chat = Script([GOODBYE, HANG_UP], ["三十元。", ToolCall("2", "hang_up", "{}")])
+        call = await Talk(chat).begin()
+        call.speak("没事了")
+        await spoken(call)
+        call.wait(1.5)
+        call.speak(said)
+        assert (await call.answered()).startswith("三十元。")
+        assert call.over
+        heard = chat.requests[1][-3]["content"]
+        assert GOODBYE.startswith(heard)
+        assert chat.requests[1][-1]["content"].endswith(said)
+        assert "再见" in chat.requests[1][-1]["content"], "the model is told that its goodbye was not heard"
+
+    run(scenario)
+
+
+def test_who_thanks_us_into_a_goodbye_that_was_not_heard_hears_it() -> None:
+    async def scenario() -> None:
+        chat = Script([GOODBYE, HANG_UP])
+        call = await Talk(chat).begin()
+        call.speak("没事了")
+        await spoken(call)
+        call.wait(1.5)
+        call.speak("嗯，谢谢")
+        assert not call.over
+        assert (await call.answered()).endswith("再见。")
+        assert call.over
+        assert len(chat.requests) == 1
 
     run(scenario)
 
@@ -487,7 +702,7 @@ def test_a_cough_while_the_model_still_writes_loses_nothing_of_what_it_wants() -
         rest.set()
         assert await call.answered() == "好的，那就不打扰您了。祝您生活愉快，再见。"
         assert call.over
-        assert call.reason == "autohangup"
+        assert call.reason == "goodbye"
 
     run(scenario)
 
@@ -526,7 +741,7 @@ def test_a_goodbye_that_a_cough_cuts_ends_the_call_all_the_same() -> None:
         await spoken(call)
         call.wait(1.5)
         call.speak("")
-        call.wait(0.1)
+        assert (await call.answered()).endswith("再见。")
         assert call.over
         assert call.reason == "goodbye"
 
