@@ -10,6 +10,8 @@ import re
 import unicodedata
 from enum import StrEnum
 
+from media.agent.opt_out import asks_not_to_be_called
+
 
 class Intent(StrEnum):
     """Names as playbooks write them."""
@@ -38,9 +40,8 @@ def intents(text: str) -> tuple[Intent, ...]:
         return ()
     if _BACKCHANNEL.fullmatch(plain):
         return (Intent.BACKCHANNEL,)
-    found = [intent for intent, rule in _RULES if rule.search(plain)]
-    if Intent.OPT_OUT in found and _LATER.search(plain):
-        found.remove(Intent.OPT_OUT)
+    found = [Intent.OPT_OUT] if asks_not_to_be_called(plain) else []
+    found += [intent for intent, rule in _RULES if rule.search(plain)]
     found += [answer] if (answer := _answer(plain)) else []
     if not found and _HELLO.fullmatch(plain):
         return (Intent.HELLO,)
@@ -63,28 +64,6 @@ def _rule(*alternatives: str) -> re.Pattern[str]:
     return re.compile("|".join(alternatives))
 
 
-_STOP = "(?:(?<![特分级区个差告辨])别(?!人|的|处)|不要|勿|不许|不准|不希望|不想让)"
-_CALL = "(?:打电话|打过?来|打给(?!他|她)|打了|打扰(?!他|她)|打搅(?!他|她)|来电|来电话|给我打|联系(?!他|她|方式|人|电话|不|到|上)|骚扰|给我来|致电|拨打|打(?=$|,))"
-_NOT_DONE = "(?<!没)(?<!没有)(?<!怎么)(?<!如何)(?<!怎样)(?<!不会)(?<!不要)(?<!别)"
-
-_OPT_OUT = _rule(
-    rf"{_STOP}(?:你们?|您)?(?:再|老是?|总是?|一直|天天|继续)?(?:给我|跟我|向我|往我这儿?|和我)?(?:再|老|总)?{_CALL}",
-    rf"{_STOP}(?:再|老|总|一直|天天).{{0,4}}{_CALL}",
-    # "You need not ring" is said of one delivery; with "again" or "from now on" it is a wish.
-    rf"(?:(?:不用|不必|甭|不能)(?:你们?|您)?(?:再|老|总|一直|天天)|(?:以后|今后).{{0,3}}(?:不用|不必|甭))(?:给我|跟我)?{_CALL}",
-    r"不想(?:再)?(?:接|收)到",
-    rf"{_NOT_DONE}(?:拉黑|退订|取消订阅)(?!你们|.{{0,4}}(?:什么|怎么|吗|短信))|{_NOT_DONE}(?:拉|加|进|放)(?:入|进|到)?(?:你们的?)?黑名单(?!的|.{{0,4}}吗)",
-    r"(?<!没)(?<!没有)(?:拉黑你们|删(?:掉|除|了)?我的?(?:电话|号码|信息|资料))|(?:电话|号码).{0,4}删(?:掉|除|了)",
-    r"(?:再打|骚扰|还打).{0,8}(?:投诉|报警|举报)|(?:投诉|举报)你们.{0,4}骚扰",
-    r"(?:don't|do not|dont|never|stop|quit) (?:\w+ ){0,2}(?:call|calling|phone|phoning|contact|contacting)(?! back)",
-    r"(?:remove|take|delete) (?:me|my number|my name)\b.{0,20}(?:list|database|off|records?)|unsubscribe|opt out|do not call",
-)
-_LATER = _rule(
-    r"(?:晚点|晚些|等会|等一会|等下|待会|一会|过会|过一会|过一阵|回头|改天|改日|下次|稍后|有空|有时间|下午|晚上|明天|后天|下周|中午|早上|上午|点以?后|点钟?)"
-    r".{0,4}再(?:打|联系|来电|给我打|说|聊)",
-    r"call (?:me )?(?:back|later|tomorrow)",
-)
-"""Whoever says when to call wants to be called, whatever they say of now or of somebody else."""
 _WRONG_NUMBER = _rule(
     r"打错|拨错|认错人|找错人?|号码错|电话错",
     r"没有?(?:这个|这)人|不认识(?:这个人|他|她)|你找谁|找谁(?:啊|呀|呢)?$",
@@ -133,7 +112,6 @@ _HELLO = re.compile(
 _BACKCHANNEL = re.compile(r"(?:(?:嗯+|恩+|哦+|噢+|唔+|呃+|额+|啊哈|uh|um+|mm+|hmm+|uh huh)[, ]*)+")
 
 _RULES = (
-    (Intent.OPT_OUT, _OPT_OUT),
     (Intent.WRONG_NUMBER, _WRONG_NUMBER),
     (Intent.CALLBACK, _CALLBACK),
     (Intent.ASK_WHEN, _ASK_WHEN),
