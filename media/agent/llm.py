@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,12 +15,12 @@ from media.agent.history import History
 from media.agent.listening import PRESSED
 from media.agent.playbook import Playbook
 from media.agent.premise import cut_sentence, unheard
-from media.agent.scripted import LONGEST_TAG, says_goodbye
+from media.agent.scripted import says_goodbye
 from media.agent.sentences import speakable
 from media.agent.templates import Text
-from media.agent.tools import CALLBACK, DO_NOT_CALL, HANG_UP, OUTCOME, TAG, read_arguments, tool_schema
+from media.agent.toolbox import Toolbox
+from media.agent.tools import tool_schema
 from media.driver import SessionPort
-from shared.unicode import storable
 
 FIRST_WORD_SECONDS = 5.0
 """From the customer's turn to the model's first word; half a second is usual, and after five the customer hangs up."""
@@ -54,6 +53,7 @@ class LlmBrain:
         self._fields = fields
         self._chat = chat
         self._tools = [tool_schema(name, playbook.outcomes) for name in playbook.tools]
+        self._toolbox = Toolbox(playbook, host.note)
         self._history = History(self._text(playbook.prompt))
         self._task: asyncio.Task[None] | None = None
         self._answer: Answer | None = None
@@ -393,39 +393,10 @@ class LlmBrain:
             self._say(patience)
             self._pause()
 
-    # --- tools ---
-
     def _use(self, call: ToolCall) -> str:
-        """Does what a tool asks; returns its result for the model."""
-        arguments = _arguments(call)
-        if arguments is None or call.name not in self._book.tools:
-            log.warning("the language model called a tool wrongly", extra={"tool": call.name[:40]})
-            return "没有这个工具，或参数不是 JSON 对象"
-        if call.name == TAG:
-            return self._tag(arguments.get("name", ""), arguments.get("value", ""))
-        if call.name == CALLBACK:
-            self._host.note("callback_wanted", arguments.get("when", "")[:LONGEST_TAG])
-        elif call.name == DO_NOT_CALL:
-            self._host.note("do_not_call", "")
-            self._ends = True
-        elif call.name == HANG_UP:
-            self._ends = True
-        return "好"
-
-    def _tag(self, name: str, value: str) -> str:
-        outcomes = self._book.outcomes
-        if OUTCOME.fullmatch(name) is None or (outcomes and name not in outcomes):
-            return f"name 应为 {'、'.join(outcomes) or '英文小写字母、数字和下划线'}"
-        self._host.note(name, value[:LONGEST_TAG])
-        return "好"
+        used = self._toolbox.use(call)
+        self._ends = self._ends or used.ends
+        return used.result
 
     def _text(self, text: Text | None) -> str:
         return text.render(self._fields) if text is not None else ""
-
-
-def _arguments(call: ToolCall) -> dict[str, str] | None:
-    """A tool's arguments as texts; None if they are no JSON object."""
-    arguments = read_arguments(call.arguments)
-    if arguments is None:
-        return None
-    return {name: storable(value) if isinstance(value, str) else json.dumps(value) for name, value in arguments.items()}
