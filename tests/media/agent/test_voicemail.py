@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from media.agent.voicemail import MONOLOGUE_MS, WINDOW_MS, AnswerDetector, Verdict
+from tests.media.agent.answering import CONVERSATIONS, MACHINES, PEOPLE, Utterances
 
 
 @pytest.mark.parametrize(
@@ -109,3 +110,42 @@ def test_a_machine_that_pauses_between_its_sentences_talks_on() -> None:
     detector = AnswerDetector()
     detector.hear(0, "您好，欢迎致电海川贸易有限公司。", 300, 3100, final=True)
     assert detector.hear(1, "查询订单请按1，人工服务请按0。", 3600, 7000, final=True) is Verdict.MACHINE
+
+
+def _listened_to(*utterances: tuple[str, int, int]) -> Verdict:
+    """As a recogniser tells it: sentences that grow, then are final."""
+    detector = AnswerDetector()
+    for index, (text, begin, end) in enumerate(utterances):
+        for length in range(2, len(text), 3):
+            detector.hear(index, text[:length], begin, begin + (end - begin) * length // len(text), final=False)
+        detector.hear(index, text, begin, end, final=True)
+    return detector.verdict
+
+
+def _later(said: tuple[str, int, int], by_ms: int) -> tuple[str, int, int]:
+    return said[0], said[1] + by_ms, said[2] + by_ms
+
+
+@pytest.mark.parametrize("said", MACHINES, ids=lambda said: said[0])
+def test_machines_are_found(said: tuple[str, int, int]) -> None:
+    assert _listened_to(said) is Verdict.MACHINE
+
+
+@pytest.mark.parametrize("said", MACHINES, ids=lambda said: said[0])
+def test_a_short_hello_just_before_hides_none(said: tuple[str, int, int]) -> None:
+    assert _listened_to(("您好。", 300, 800), _later(said, 800)) is Verdict.MACHINE
+
+
+@pytest.mark.parametrize("said", PEOPLE, ids=lambda said: said[0])
+def test_people_are_talked_to_whatever_they_answer_with(said: tuple[str, int, int]) -> None:
+    assert _listened_to(said) is not Verdict.MACHINE
+
+
+@pytest.mark.parametrize("said", PEOPLE, ids=lambda said: said[0])
+def test_people_who_answer_our_greeting_are_talked_to(said: tuple[str, int, int]) -> None:
+    assert _listened_to(("喂，你好。", 300, 1200), _later(said, 5000)) is Verdict.HUMAN
+
+
+@pytest.mark.parametrize("told", CONVERSATIONS, ids=lambda told: told[-1][0])
+def test_people_who_go_on_after_a_pause_are_talked_to(told: Utterances) -> None:
+    assert _listened_to(*told) is not Verdict.MACHINE
