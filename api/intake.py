@@ -12,7 +12,7 @@ from api import idempotency, repeats, schedules
 from api.envelope import encode
 from api.insertion import insert_tasks
 from api.tickets import CheckedTicket
-from api.transactions import write
+from api.transactions import LostRaceError, write
 from shared import audit
 
 DONE = "任务创建成功"
@@ -47,9 +47,14 @@ def take_in(
     def work(connection: Connection) -> Receipt:
         if key and (earlier := idempotency.replay(connection, key, now)) is not None:
             return Receipt(earlier, 0, replayed=True)
-        plan = repeats.plan(tickets, repeats.find(connection, tickets), now - repeat_after_ms)
+        known = repeats.find(connection, tickets)
+        plan = repeats.plan(tickets, known, now - repeat_after_ms)
         schedules.require_ahead(plan, now)
         ids = plan.batch_ids(insert_tasks(connection, plan.fresh, now))
+        if plan.fresh and repeats.count(connection, tickets) != len(known) + len(plan.fresh):
+            # The same tickets were sent again, and their tasks made and already ended, while this request stood still:
+            # the index keeps apart live tasks only.
+            raise LostRaceError
         pairs = zip(ids, tickets, strict=True)
         made = [{"batchId": batch_id, "ticketNo": ticket.ticket.ticket_no} for batch_id, ticket in pairs]
         response = response_of(made, len(plan.fresh))

@@ -54,6 +54,14 @@ def find(connection: Connection, tickets: Sequence[CheckedTicket]) -> list[Known
     return [Known(row[0], row[1], bytes(row[2]), row[3] not in FINAL_TASKS, row[4]) for row in rows]
 
 
+def count(connection: Connection, tickets: Sequence[CheckedTicket]) -> int:
+    """How many tasks ``find`` would find."""
+    ticket_nos = msgspec.json.encode([ticket.ticket.ticket_no for ticket in tickets]).decode()
+    lookup = POSTGRESQL_LOOKUP if is_postgresql(connection) else SQLITE_LOOKUP
+    counting = f"SELECT count(*) FROM ({lookup}) AS found"
+    return int(connection.execute(text(counting), {"numbers": ticket_nos}).scalar_one())
+
+
 def plan(tickets: Sequence[CheckedTicket], known: Sequence[Known], since: int) -> Plan:
     """Settles a batch, ticket by ticket in order.
 

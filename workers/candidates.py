@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, Row, String, and_, bindparam, exists, select
+from sqlalchemy import BigInteger, Connection, Row, String, and_, bindparam, exists, or_, select
 
 from shared import lines
 from shared.frequency import Cap, longest
@@ -17,8 +17,9 @@ from workers.gates import Candidate
 from workers.store import Held
 
 UNHEARD_MS = 60_000
-"""How long a customer whose last talk is not written down is left alone: finish_call takes seconds. A record that cannot
-be finished at all must not keep its customer from being called for ever."""
+"""How long a customer whose last talk is not written down is left alone, or not to its end: media tell the last words some
+seconds after the line broke, and finish_call may have written what there was before. A record that cannot be finished at
+all must not keep its customer from being called for ever."""
 LATE_DIAL_MS = QUEUED_WAIT_MS + 60_000
 """A call leaves so much after its row was made at the latest: rows are found by when they were made."""
 
@@ -44,7 +45,7 @@ _LAST_LOOK = select(
             _others.c.line == calls.c.line,
             _others.c.uuid != _uuid,
             _others.c.answered_at.is_not(None),
-            _others.c.dialogue.is_(None),
+            or_(_others.c.dialogue.is_(None), _others.c.media_ended_at.is_(None)),
             _others.c.ended_at > _now - UNHEARD_MS,
         )
     ).label("unheard"),

@@ -189,7 +189,8 @@ def swap(connection: Connection, held: Held, call: Call, task: Task | None, at: 
     """As ``save``, of rows that were read without a lock: written only if they still stand as they did.
 
     Raises Overtaken, and the transaction must be rolled back then. Compared is what every fact changes: the call's
-    state, its id and whether a stop was asked of it; the task's state, and the wish to stop it.
+    state, its id and whether a stop was asked of it; the task's state, the wish to stop it, and whether somebody has
+    answered: a late word of an earlier call changes that alone, and must neither be dialled over nor written over.
     """
     before = held.call
     guards = {"state": before.state, "call_id": before.call_id, "stop_asked": before.stop_asked}
@@ -198,7 +199,8 @@ def swap(connection: Connection, held: Held, call: Call, task: Task | None, at: 
         values = _differences(held.task, task, _TASK_FIELDS)
         if values:
             values["state_at"] = at
-            _swap(connection, tasks.c.batch_id, task.batch_id, values, {"state": held.task.state}, unstopped=True)
+            before_task = {"state": held.task.state, "connected": held.task.connected}
+            _swap(connection, tasks.c.batch_id, task.batch_id, values, before_task, unstopped=True)
         _tell_if_final(connection, held.task, task, at)
 
 
@@ -264,7 +266,8 @@ def _update_of(key: Column[Any], names: tuple[str, ...]) -> Update:
 @cache
 def _swap_of(key: Column[Any], names: tuple[str, ...], guards: tuple[str, ...], unstopped: bool) -> Update:
     """As _update_of, if these columns are as they were, and a task was not asked to stop."""
-    statement = _update_of(key, names).where(*(key.table.c[name] == bindparam(f"was_{name}") for name in guards))
+    as_it_was = (key.table.c[name].is_not_distinct_from(bindparam(f"was_{name}")) for name in guards)
+    statement = _update_of(key, names).where(*as_it_was)
     return statement.where(tasks.c.stop_requested_at.is_(None)) if unstopped else statement
 
 

@@ -97,12 +97,14 @@ class House:
     """As a context manager: started on entering, all ended by their pids on leaving."""
 
     def __init__(self, directory: Path, database_url: str, *, roles: tuple[str, ...] = ROLES, **settings: str) -> None:
-        """``roles``: the processes that it consists of, beside Redis and the sandbox."""
+        """``roles``: the processes that it consists of, beside Redis and the sandbox, which is two: the phone system with its
+        people, and the cloud. The one may be away without the other: nobody is called while speech is."""
         self.roles = roles
         self.directory = directory
         self.logs = directory / "logs"
         self.logs.mkdir(parents=True)
-        self.ports = dict(zip(("redis", "phone", "cloud", "api", "media", "flower"), free_ports(6), strict=True))
+        names = ("redis", "phone", "cloud", "api", "media", "flower", "no phone", "no cloud")
+        self.ports = dict(zip(names, free_ports(len(names)), strict=True))
         # Flower's line in the Procfile names a file from where it stands; a developer's .env is not to be read.
         (directory / "deploy").symlink_to(ROOT / "deploy")
         (directory / "playbooks").mkdir()
@@ -157,7 +159,7 @@ class House:
 
     def _start_all(self) -> None:
         upgrade(self.settings.database_url)
-        self.start("redis", "sandbox")
+        self.start("redis", "cloud", "sandbox")
         wait_for(self.redis_answers, READY_WITHIN, "Redis does not answer")
         self.start(*self.roles)
         wait_for(self.ready, READY_WITHIN, "the house is not ready")
@@ -203,9 +205,10 @@ class House:
             directory.mkdir(exist_ok=True)
             command = embedded.redis_command(embedded.redis_server(), self.ports["redis"], directory)
             return f"{command} --requirepass {REDIS_PASSWORD}"
-        if role == "sandbox":
+        if role in ("sandbox", "cloud"):
+            phone, cloud = ("phone", "no cloud") if role == "sandbox" else ("no phone", "cloud")
             secret = f"env SANDBOX_SECRET={SECRET} "
-            return secret + embedded.sandbox_command(self.settings, self.ports["phone"], self.ports["cloud"], SCENARIO)
+            return secret + embedded.sandbox_command(self.settings, self.ports[phone], self.ports[cloud], SCENARIO)
         line = procfile.read()[role.rstrip("12")]
         return f"{line} -n {role}@%h" if role.startswith("worker") else line
 

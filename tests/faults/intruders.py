@@ -275,7 +275,7 @@ def _write_on_terminals(house: House) -> Iterator[tuple[str, bool]]:
 
 
 def _terminals(house: House) -> bool:
-    paths = [path for path in house.logs.glob("*.log") if path.stem not in ("sandbox", "redis")]
+    paths = [path for path in house.logs.glob("*.log") if path.stem not in ("sandbox", "cloud", "redis")]
     return any("\x1b" in path.read_text(encoding="utf-8", errors="replace") for path in paths)
 
 
