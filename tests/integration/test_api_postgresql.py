@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -11,14 +11,16 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import Engine, Select, insert, select, text
+from sqlalchemy import Connection, Engine, Select, func, insert, select, text, update
 
-from api import record_list, task_list
+from api import record_list, repeats, task_list
 from api.app import create_app
-from api.envelope import ParameterError
+from api.envelope import ParameterError, encode
 from api.fields import Fields
 from api.house import EXTENSION
+from api.intake import envelope, take_in
 from api.stopping import stop
+from api.tickets import CheckedTicket, read
 from shared.clock import SystemClock
 from shared.database import open_engine, reading, writing
 from shared.lifecycle import FINAL_TASKS, Task, TaskState, stopped
@@ -380,3 +382,31 @@ def test_the_lookup_of_repeated_tickets_uses_its_index(full_engine: Engine) -> N
 def test_a_parameter_error_is_never_a_database_error(app: Flask) -> None:
     with pytest.raises(ParameterError):
         record_list.read_query(fields(callType="02", timeLenEnd=2**40))
+
+
+def test_a_request_that_stood_still_finds_that_its_tickets_were_sent_again_and_are_done(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The index keeps apart live tasks only; the twin's came to its end while this one stood between look-up and insert."""
+    batch = read(encode([TICKET]), 10)
+
+    def post() -> bytes:
+        return take_in(
+            engine, batch, now=1_000_000, repeat_after_ms=86_400_000, actor="crm", response_of=envelope(200)
+        ).response
+
+    find, stalled = repeats.find, [True]
+
+    def slow(connection: Connection, tickets: Sequence[CheckedTicket]) -> list[repeats.Known]:
+        known = find(connection, tickets)
+        if stalled.pop() if stalled else False:
+            twin.append(post())
+            with writing(engine) as other:
+                other.execute(update(tasks).values(state="completed", final_at=1_000_000))
+        return known
+
+    twin: list[bytes] = []
+    monkeypatch.setattr(repeats, "find", slow)
+    assert post() == twin[0]
+    with reading(engine) as connection:
+        assert connection.execute(select(func.count()).select_from(tasks)).scalar_one() == 1

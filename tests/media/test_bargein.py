@@ -9,6 +9,33 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from media.bargein import Action, BargeIn, BargeInRule, BargeInState, real_words
 
+LISTENING = """
+知道了|我知道了|嗯知道了|知道了知道了|好的知道了|哦知道了|嗯嗯知道了|明白了|我明白了|嗯明白|明白明白|好的明白了|了解了|嗯了解|
+了解了解|清楚了|听清楚了|清楚|听明白了|听懂了|懂了|我懂了|懂懂懂|收到|收到了|收到收到|记住了|记下了|我记下了|我记住了|谢谢|
+谢谢你|谢谢您|谢谢啊|谢谢了|好的谢谢|嗯谢谢|谢谢谢谢|多谢|感谢|感谢感谢|谢啦|辛苦了|您辛苦了|没事|没事没事|没事的|没关系|
+没关系的|没问题|没问题的|好的没问题|好了|嗯好|嗯好的|嗯好了|好好好|好好|好呀|好哒|好滴|好咧|好哦|好的呀|好的吧|好的好的|
+好的好的谢谢|好吧好吧|那好|那行|那好吧|那可以|行行行|行行|行啊|行的行的|可以可以|可以的|可以啊|是是是|是的是的|是呀|是哦|
+是这样|是这样啊|哦是这样|是吗|哦是吗|是嘛|对对对|对对|对的对的|对啊|对呀|对哦|对没错|没错没错|嗯对|嗯是的|嗯嗯嗯|嗯哼|
+哦哦哦|噢噢|哦这样|哦这样啊|这样子|这样子啊|哦这样子|原来如此|原来这样|原来是这样|哦原来是这样啊|哎呀|哎呦|哇|哇哦|哈哈|
+哈哈哈|嘿嘿|呵呵|嗯你说|你说|您说|你说吧|您说吧|你讲|请讲|请说|你继续|您继续|继续|你继续说|我在听|在听|我听着呢|听着呢|
+嗯我在听|在呢|我在|确实|确实是|的确|行了|嗯行|OK|嗯ok|thanks|thank you|got it|I see|
+no problem|of course|okay thank you|uh huh got it|understood|
+sounds good|go on|嗯，谢谢。|好，知道了。|行，我知道了，谢谢你啊。|嗯，好的，那好的
+""".replace("\n", "").split("|")
+CUTTING_IN = """
+不要|不用|不用了|不是|不对|不知道|我不知道|不明白|没明白|没听清|不清楚|不行|不可以|不好|不好意思|等一下|等等|稍等|喂|喂喂|
+你好|什么|啊什么|谁|哪位|哪里|你是谁|是谁|怎么|为什么|几点|多少钱|对不起|对了|对吗|对不对|好像不对|好像|好久|好贵|好吗|
+好了吗|好不好|行不行|行吗|可以吗|可不可以|是不是|是什么|是不是真的|知道吗|你知道吗|知道什么|明白吗|明白什么|清楚吗|了解一下|
+没事吧|没事的话我先挂了|没事我挂了|没问题吗|没问题的话呢|谢谢不用|谢谢不需要|谢谢再见|好的再见|再见|拜拜|你说什么|你说啥|
+你说的是什么|你说慢点|你继续说慢一点|继续什么|我在开会|我在忙|在听什么|我听不清|我在外面|我知道了但是|知道了别说了|好了好了|
+好了别说了|好了我知道了别打了|行了别说了|别说了|别打了|停|停一下|够了|打住|算了|免了|没有|没有了|没收到|收到什么|收到没有|
+还没收到|当然不|当然不行|同意不了|确实没有|确实不需要|有道理但是|不错什么|很好笑吗|挺好的什么|太贵了|这样不行|这样吧|这样子不好|
+原来你是|机器人|人工|转人工|再说一遍|请问|请讲慢点|请说普通话|感谢个屁|谢谢你全家|那好像|那行不行|那可以几点|哈尔滨|哇塞什么|
+是嘛不对|stop|wait|no|no thanks|what|who is this|I don't know|got what|
+go away|thank you but no|not good|sounds bad|see you|嗯不|哦不|啊不是|嗯那个|那个|
+我想问|我想|我|你|他|可是|但是|好了，好了|行了行了|行了，行了，别说了|对了我问你|是这样的我想问
+""".replace("\n", "").split("|")
+
 
 def playing(min_words: int = 1) -> BargeIn:
     barge = BargeIn(BargeInRule(min_words=min_words))
@@ -23,6 +50,16 @@ def playing(min_words: int = 1) -> BargeIn:
 )  # fmt: skip
 def test_backchannels_are_no_real_words(text: str) -> None:
     assert real_words(text) == 0
+
+
+@pytest.mark.parametrize("text", LISTENING)
+def test_who_listens_says_so_in_many_ways(text: str) -> None:
+    assert real_words(text) == 0
+
+
+@pytest.mark.parametrize("text", CUTTING_IN)
+def test_who_wants_something_is_heard_though_it_begins_alike(text: str) -> None:
+    assert real_words(text) > 0
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-from sqlalchemy import Engine, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, delete, insert, select, update
 
-from shared import recordings
+from shared import erasure, recordings
 from shared.database import open_engine, reading, upgrade, writing
 from shared.erasure import ErasureRefused, Proof, erase, event_queries, search
 from shared.numbers import line
@@ -24,6 +24,7 @@ from shared.schema import (
     webhook_deliveries,
     webhook_endpoints,
 )
+from shared.stops import stop_tasks
 
 NOW = 1_767_153_838_953
 ZONE = ZoneInfo("Asia/Shanghai")
@@ -272,3 +273,25 @@ def test_an_event_of_no_call_is_the_customer_s_if_it_names_the_line_in_any_spell
     assert forget(engine, root).remaining.total == 0
     with reading(engine) as connection:
         assert list(connection.execute(select(phone_events.c.body)).scalars()) == others
+
+
+def test_a_ticket_that_comes_while_somebody_is_erased_keeps_its_number(
+    engine: Engine, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was not looked at: a call of it may be about to leave. The proof tells that something is left."""
+    fill(engine, root, THEIRS, "25")
+    late = {"phone": THEIRS, "number": THEIRS, "line": line(THEIRS, "86"), "username": "张三", "ticket_type": "回访"}
+    late |= {"ticket_content": "x", "digest": b"2" * 16, "ticket_no": "late", "state": "pending"}
+    late |= {"created_at": NOW, "state_at": NOW}
+
+    def stop_and_let_in(connection: Connection, which: ColumnElement[bool], now: int) -> list[int]:
+        """As PostgreSQL shows what another transaction commits between two statements of this one."""
+        connection.execute(insert(tasks).values(late))
+        return stop_tasks(connection, which, now)
+
+    monkeypatch.setattr(erasure, "stop_tasks", stop_and_let_in)
+    proof = forget(engine, root)
+    assert (proof.erased.tasks, proof.remaining.tasks) == (2, 1)
+    with reading(engine) as connection:
+        kept = connection.execute(select(tasks).where(tasks.c.ticket_no == "late")).one()
+    assert (kept.number, kept.state) == (THEIRS, "pending")

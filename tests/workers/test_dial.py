@@ -7,19 +7,21 @@ from collections.abc import Callable
 
 import msgspec
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import insert, update
 
 from shared import bus
 from shared.database import writing
 from shared.doorbell import DISPATCH
 from shared.errors import OutcomeUnknown, Refused, Unplaced
-from shared.schema import do_not_call
-from tests.workers.twins import CALLER, START_MS, Office, PhoneTwin
-from workers.dial import dial, dial_waiting
+from shared.schema import calls, do_not_call
+from tests.workers.twins import CALLER, START_MS, Office, PhoneTwin, cdr
+from workers.dial import call_off, dial, dial_waiting
 from workers.dispatch import dispatch
 from workers.events import apply_events, stop_calls
+from workers.gates import Closed
 from workers.leases import renew_room
 from workers.room import LEASES_KEY, Lease, NoTurn, Turn
+from workers.sweep import sweep
 
 
 def queued(office: Office, number: str = "13800138000", **task: object) -> str:
@@ -444,3 +446,107 @@ def test_a_task_that_the_list_stops_right_before_its_call_says_so(office: Office
     dial(office.house, uuid)
     task = office.task(office.call(uuid).batch_id)
     assert (task.state, task.held_by, office.phone.requests) == ("stopped", "do_not_call", [])
+
+
+# --- who answers late, and who looks late --------------------------------------------------------------------------
+
+
+def called_again(office: Office) -> tuple[str, str]:
+    """A customer who did not answer, and the call that is to be their second; uuids of both."""
+    first = queued(office)
+    dial(office.house, first)
+    ids = {"request_id": first, "call_id": f"call-{first}"}
+    apply_events(office.house, [office.event("firstStart", **ids)])
+    apply_events(office.house, [office.event("cdr", pay_load=cdr(None, 5_000), **ids)])
+    for _ in range(13):
+        office.advance(10)
+        office.media()
+        sweep(office.house)
+    dispatch(office.house)
+    return first, office.calls(office.call(first).batch_id)[-1].uuid
+
+
+def answers_after_all(office: Office, first: str) -> None:
+    apply_events(office.house, [office.event("firstAnswer", request_id=first, call_id=f"call-{first}")])
+
+
+def test_who_turns_out_to_have_answered_while_the_second_call_waits_is_not_rung_again(
+    open_office: Callable[..., Office],
+) -> None:
+    """The word that they had was delayed, and comes between dial's look and its commit."""
+    office = open_office(retry_no_answer="2m")
+    office.media()
+    first, second = called_again(office)
+    assert first != second
+    take_turn = office.house.room.pace
+
+    def answered_meanwhile(uuid: str, caller: str) -> Turn:
+        answers_after_all(office, first)
+        return take_turn(uuid, caller)
+
+    office.house.room.pace = answered_meanwhile  # type: ignore[method-assign]
+    dial(office.house, second)
+    assert office.phone.rings == {first: 1}
+    task = office.task(office.call(first).batch_id)
+    assert (task.state, task.connected) == ("completed", True)
+
+
+def test_a_refusal_does_not_write_over_an_answer_that_came_meanwhile(open_office: Callable[..., Office]) -> None:
+    office = open_office(retry_no_answer="2m", retry_refused="")
+    office.media()
+    first, second = called_again(office)
+
+    def refused(_request_id: str) -> str:
+        answers_after_all(office, first)
+        raise Refused(7, "no line")
+
+    office.phone.answers = [refused]
+    dial(office.house, second)
+    task = office.task(office.call(first).batch_id)
+    assert (task.state, task.connected) == ("completed", True)
+
+
+def test_a_gate_that_is_seen_closed_late_does_not_take_back_a_call_that_is_leaving(office: Office) -> None:
+    """Another worker read the row while it was queued, and means to call it off when the phone rings already."""
+    uuid = queued(office)
+
+    def meanwhile(_request_id: str) -> str:
+        call_off(office.house, uuid, Closed("breaker", "the phone system is left alone for a while"))
+        return "theirs"
+
+    office.phone.answers = [meanwhile]
+    dial(office.house, uuid)
+    assert office.call(uuid).state == "ringing"
+    office.advance(6)
+    office.media()
+    dispatch(office.house)
+    assert office.phone.rings == {uuid: 1}
+    assert len(office.calls()) == 1
+
+
+def test_a_customer_whose_last_words_are_still_being_recognised_is_not_called_for_another_ticket(
+    office: Office,
+) -> None:
+    """Who says "never again" hangs up with it: the record is written at the cdr, and media's last line comes later."""
+    uuid = queued(office)
+    dial(office.house, uuid)
+    ids = {"request_id": uuid, "call_id": f"call-{uuid}"}
+    apply_events(office.house, [office.event("firstAnswer", **ids)])
+    office.advance(4)
+    apply_events(office.house, [office.event("cdr", pay_load=cdr(1_000, 5_000), **ids)])
+    with writing(office.house.engine) as connection:
+        connection.execute(update(calls).where(calls.c.uuid == uuid).values(dialogue=[], media_ended_at=None))
+    office.advance(1)
+    second = queued(office)
+    dial(office.house, second)
+    assert (office.call(second).state, office.phone.rings) == ("unplaced", {uuid: 1})
+    with writing(office.house.engine) as connection:
+        connection.execute(update(calls).where(calls.c.uuid == uuid).values(media_ended_at=office.now))
+    for _ in range(7):
+        office.advance(10)
+        office.media()
+        sweep(office.house)
+    dispatch(office.house)
+    third = office.calls(office.call(second).batch_id)[-1].uuid
+    dial(office.house, third)
+    assert office.phone.rings == {uuid: 1, third: 1}

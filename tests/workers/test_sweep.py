@@ -7,14 +7,14 @@ import wave
 from collections.abc import Callable
 
 import pytest
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, insert, select, update
 
 from shared import bus, recordings
 from shared.database import reading, writing
 from shared.doorbell import APPLY_EVENTS, DISPATCH, FINISH_CALL
 from shared.errors import OutcomeUnknown
 from shared.lifecycle import Task
-from shared.schema import idempotency_keys
+from shared.schema import calls, idempotency_keys
 from tests.workers.test_events import dialled, tell
 from tests.workers.twins import Office, cdr
 from workers import store
@@ -372,3 +372,21 @@ def test_a_stop_that_fails_for_one_call_reaches_the_others(office: Office, monke
     with pytest.raises(ValueError, match="a bug"):
         sweep(office.house)
     assert office.phone.hung_up == [f"call-{well}"]
+
+
+def test_records_whose_media_died_do_not_hide_one_that_nobody_has_written(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They match for ten minutes whatever is done about them."""
+    monkeypatch.setattr("workers.sweep.MOST", 2)
+    uuids = []
+    for number in range(5):
+        uuids.append(uuid := dialled(office, f"1380013800{number}"))
+        tell(office, uuid, "firstAnswer")
+        tell(office, uuid, "cdr", pay_load=cdr(1, 2_000))
+    *written, lost = uuids
+    with writing(office.house.engine) as connection:
+        connection.execute(update(calls).where(calls.c.uuid.in_(written)).values(dialogue=[]))
+    office.bell.take(FINISH_CALL)
+    rest(office, 30)
+    assert lost in office.bell.take(FINISH_CALL)
