@@ -16,15 +16,35 @@ from media.subtitle import words
 VERDICT_S = 0.5
 """A pause of half a second still sounds like a breath; longer, and a resumed sentence sounds broken."""
 
+
+def _each(stems: str, endings: str = "") -> tuple[str, ...]:
+    """Every stem with nothing behind it, and with every ending."""
+    return tuple(stem + ending for stem in stems.split() for ending in ("", *endings.split()))
+
+
 _BACKCHANNELS = (
-    "嗯", "恩", "啊", "哦", "噢", "喔", "哎", "诶", "欸", "唉", "呃", "额", "哈", "对", "对的", "对啊", "对呀", "好", "好的", "好吧", "好啊",
-    "好嘞", "好了", "是", "是的", "是吧", "是啊", "行", "行吧", "行的", "行了", "可以", "可以的", "没错", "明白", "明白了", "知道", "知道了", "我知道了",
-    "了解", "了解了", "清楚", "清楚了", "收到", "没事", "没关系", "谢谢", "谢谢你", "谢谢您", "谢谢啊", "这样", "这样啊", "原来如此", "嗯嗯", "哦哦",
-)  # fmt: skip
+    *_each("嗯 恩 嗯哼 啊 哦 噢 喔 哎 诶 欸 唉 呃 额 哈 呵 嘿 哇 哇哦 哎呀 哎哟 哎呦"),
+    *_each("好 好的 行 是 对 可以 没错 那好 那行 那可以", "的 啊 呀 哦 嘞 咧 哒 滴"),
+    *_each("好吧 好的吧 行吧 是吧 那好吧 那行吧 好了 行了 是吗 是嘛 确实 确实是 的确 了解了解"),
+    *_each("没事 没关系 没问题", "的 啊"),
+    *_each("知道 明白 了解 清楚 懂 收到 记住 记下 听懂 听清 听清楚 听明白", "了 啦 的"),
+    *_each("我知道 我明白 我了解 我清楚 我懂 我收到 我记住 我记下 我听懂 我听清楚 我听明白", "了 啦 的"),
+    *_each("谢谢 多谢 谢 感谢", "你 您 你们 啊 了 啦 哈"),
+    *_each("辛苦了 您辛苦了 你辛苦了 辛苦您了 辛苦你了"),
+    *_each("这样 这样子 是这样 是这样子 原来这样 原来是这样 原来如此", "啊 呀"),
+    *_each("你说 您说 你讲 您讲 请讲 请说 继续 你继续 您继续 继续说 你继续说 您继续说 接着说", "吧"),
+    *_each("在听 我在听 听着呢 我听着呢 我在 在呢 我在呢"),
+)
+"""What listeners say, and those who urge us to go on; "好吗" and "可以吗" are questions, "对了" begins something new."""
+_ENOUGH = re.compile(r"(好了|行了)\W*\1")
+"""Once it is an "all right", said twice it is the wish that we stop."""
 _ALPHABETIC = frozenset((
     "uh", "huh", "mm", "mmm", "mhm", "hmm", "hm", "um", "ah", "oh", "yeah", "yep", "yes", "yup", "ok", "okay", "right", "sure",
     "fine", "good", "great", "alright", "aha", "i", "see",
 ))  # fmt: skip
+_COURTESIES = re.compile(
+    r"\b(?:thank you|thanks|got it|i understand|understood|no problem|of course|sounds good|go on|go ahead)\b"
+)
 _LONGEST_FIRST = re.compile("|".join(sorted(map(re.escape, _BACKCHANNELS), key=len, reverse=True)))
 _IDEOGRAPHIC = re.compile(r"[^\W\d_a-zA-Z]+")
 
@@ -35,10 +55,10 @@ def real_words(text: str) -> int:
     Chinese has no spaces, so a run of characters is read from the left, longest backchannel first; as soon as
     something else comes, the rest counts ("对不起" and "好像不对" are no agreement).
     """
-    count = 0
+    count = len(_ENOUGH.findall(text))
     for run in _IDEOGRAPHIC.finditer(text):
         count += _real_in_run(run.group())
-    alphabetic = _IDEOGRAPHIC.sub(" ", text).lower()
+    alphabetic = _COURTESIES.sub(" ", _IDEOGRAPHIC.sub(" ", text).lower())
     for start, end in words(alphabetic):
         word = alphabetic[start:end]
         if not all(part in _ALPHABETIC for part in word.split("-")):
