@@ -176,7 +176,8 @@ def _commit_dialing(house: House, held: Held) -> Held | None:
 def _swap_to_dialing(connection: Connection, house: House, held: Held) -> Held:
     """One conditional update of the call and one of its task: whoever else wanted either row loses or has won.
 
-    The gates are asked after that: what made one of them close was committed before these rows became ours, or waits.
+    The gates are asked after that: what made one of them close was committed before these rows became ours, or waits. But for
+    a pause, which locks no row of ours: a call that is committed in the same moment leaves.
     """
     task, now = held.task, house.clock.now_ms()
     if task is None or task.state is not TaskState.QUEUED or task.stop_requested_at is not None:
