@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Table, delete, insert
 
+from shared import recordings
 from shared.database import writing
 from shared.errors import Refused, Unplaced
 from shared.schema import caller_rests, do_not_call, pauses
@@ -199,6 +200,16 @@ def test_a_customer_whose_last_talk_is_not_written_down_yet_is_not_called_again(
     dial(office.house, second)
     assert office.phone.rings == {first: 1}
     assert office.task(office.call(second).batch_id).state == "pending"
+    path = recordings.part(
+        office.settings.recordings_dir,
+        recordings.stem(first, office.call(first).created_at, office.settings.timezone),
+        1,
+        "jsonl",
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines: list[recordings.Line] = [recordings.Begin(at=office.now, call_id=f"call-{first}", part=1)]
+    lines.append(recordings.End(at=office.now, reason="hangup", initiator="callee"))
+    path.write_bytes(b"".join(map(recordings.encode_line, lines)))
     finish_call(office.house, first)
     office.advance(5)
     dispatch(office.house)
