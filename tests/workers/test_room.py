@@ -63,6 +63,16 @@ def test_it_is_shut_until_it_was_rebuilt(client: redis.Redis) -> None:
     assert len(room.take(uuids(5, 1), {}, 10)) == 2
 
 
+def test_calls_that_were_called_off_leave_room_in_their_numbers_pace(client: redis.Redis) -> None:
+    """What was granted and is undialled counts against how many may leave soon; what was given back does not."""
+    room = opened(client, Caller("0571000003", 100, 1.0))
+    granted = room.take(uuids(50), {}, 100)
+    assert 0 < len(granted) < 50
+    assert room.take(uuids(50, 50), {}, 100) == []
+    room.release(granted)
+    assert len(room.take(uuids(50, 50), {}, 100)) == len(granted)
+
+
 def test_only_one_rebuilds_at_a_time(client: redis.Redis) -> None:
     room = Room(client, (A,), 10, FakeClock())
     client.set(REBUILD_KEY, "another")

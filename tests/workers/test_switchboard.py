@@ -184,3 +184,12 @@ def test_who_asks_for_a_hangup_does_not_wait_for_it() -> None:
     hold.set()
     hangups.close()
     assert phone.hung_up == ["call-1"]
+
+
+def test_places_of_hangups_that_are_done_or_failed_are_free_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workers.switchboard.WAITING_HANGUPS", 2)
+    phone = PhoneTwin(hangup_errors=[OutcomeUnknown("no answer")])
+    hangups = Hangups(phone, Inline())
+    for number in range(6):
+        hangups.ask(f"call-{number}")
+    assert phone.hung_up == [f"call-{number}" for number in range(6)]
