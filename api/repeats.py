@@ -48,18 +48,22 @@ class Plan:
 
 def find(connection: Connection, tickets: Sequence[CheckedTicket]) -> list[Known]:
     """Every task that has the ticketNo of one of ``tickets``."""
-    ticket_nos = msgspec.json.encode([ticket.ticket.ticket_no for ticket in tickets]).decode()
-    query = text(POSTGRESQL_LOOKUP if is_postgresql(connection) else SQLITE_LOOKUP)
-    rows = connection.execute(query, {"numbers": ticket_nos})
+    rows = connection.execute(text(_lookup(connection)), {"numbers": _numbers(tickets)})
     return [Known(row[0], row[1], bytes(row[2]), row[3] not in FINAL_TASKS, row[4]) for row in rows]
 
 
 def count(connection: Connection, tickets: Sequence[CheckedTicket]) -> int:
     """How many tasks ``find`` would find."""
-    ticket_nos = msgspec.json.encode([ticket.ticket.ticket_no for ticket in tickets]).decode()
-    lookup = POSTGRESQL_LOOKUP if is_postgresql(connection) else SQLITE_LOOKUP
-    counting = f"SELECT count(*) FROM ({lookup}) AS found"
-    return int(connection.execute(text(counting), {"numbers": ticket_nos}).scalar_one())
+    counting = f"SELECT count(*) FROM ({_lookup(connection)}) AS found"
+    return int(connection.execute(text(counting), {"numbers": _numbers(tickets)}).scalar_one())
+
+
+def _lookup(connection: Connection) -> str:
+    return POSTGRESQL_LOOKUP if is_postgresql(connection) else SQLITE_LOOKUP
+
+
+def _numbers(tickets: Sequence[CheckedTicket]) -> str:
+    return msgspec.json.encode([ticket.ticket.ticket_no for ticket in tickets]).decode()
 
 
 def plan(tickets: Sequence[CheckedTicket], known: Sequence[Known], since: int) -> Plan:

@@ -64,7 +64,8 @@ class Standing:
             log.error("nobody can be talked with: no call is to be placed", extra={"why": self.problem})
         if self._registry.conversable == bool(self.problem):
             self._registry.conversable = not self.problem
-            log.info("customers can be talked with", extra={"conversable": self._registry.conversable})
+            if not self.problem:
+                log.info("customers can be talked with")
             await self._changed()
 
     async def _problem_of(self, part: str, attempt: Callable[[], Awaitable[None]]) -> str:
