@@ -135,7 +135,8 @@ def erase(
 ) -> Proof:
     """Erases everything under ``number``, however it was written, in the caller's transaction; the files go first.
 
-    ``exten``: only what is that extension's. Without it all of the number goes, whatever extension was asked for. Should the transaction fail, some files may be gone already: erase again. Raises ErasureRefused; OSError.
+    ``exten``: only what is that extension's. Without it all of the number goes, whatever extension was asked for. Should the
+    transaction fail, some files may be gone already: erase again. Raises ErasureRefused; OSError.
     """
     country = lines.hold_country(connection)
     if lines.moving(connection):
@@ -155,8 +156,7 @@ def erase(
     for events in _chunks(trace.events):
         connection.execute(delete(phone_events).where(phone_events.c.id.in_(events)))
     # By id, not by line: a ticket that came meanwhile was not looked at. It stays, and the proof tells of it.
-    batch_ids = [row.batch_id for row in trace.tasks]
-    for chunk in _chunks(batch_ids):
+    for chunk in _chunks([row.batch_id for row in trace.tasks]):
         connection.execute(delete(webhook_deliveries).where(webhook_deliveries.c.batch_id.in_(chunk)))
         connection.execute(_clear_tasks().where(tasks.c.batch_id.in_(chunk)))
     for uuids in _chunks([row.uuid for row in trace.calls]):
