@@ -71,7 +71,7 @@ class Play:
 
     # --- what TTS does ------------------------------------------------------------------------------------------------
 
-    def append(self, pcm: bytes) -> bool:
+    def append(self, pcm: bytes | memoryview) -> bool:
         """Queues s16le audio. False if the play takes no more: it is over, ended, or being cut at a sentence's end.
 
         Raises OddLengthError, and PlayoutFullError when more than ``longest`` would wait; nothing was taken then.

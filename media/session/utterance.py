@@ -63,7 +63,8 @@ class Utterance:
         self._owner = owner
         self._opener = opener
         self._source: Source | None = None
-        self._audio: deque[bytes] = deque()
+        self._audio: deque[memoryview] = deque()
+        """Views: the audio of a prompt out of the cache is the same memory in every call that plays it."""
         self._words: list[SpokenWord] = []
         self.waiting = 0
         """Bytes of audio that have come and were not taken."""
@@ -89,9 +90,9 @@ class Utterance:
             if complete:
                 self._source.finish()
 
-    def take(self, most: int) -> tuple[list[bytes], list[SpokenWord]]:
+    def take(self, most: int) -> tuple[list[memoryview], list[SpokenWord]]:
         """Up to ``most`` bytes of the audio that waits, and all word times that have come since the last time."""
-        audio: list[bytes] = []
+        audio: list[memoryview] = []
         while self._audio and most > 0:
             chunk = self._audio.popleft()
             if len(chunk) > most:
@@ -121,7 +122,7 @@ class Utterance:
         if self.waiting + len(pcm) > MAX_AHEAD_BYTES:
             self.on_failure(SpeechFailure("session", "overflow", "expected at most six minutes of audio for one text"))
             return
-        self._audio.append(pcm)
+        self._audio.append(memoryview(pcm))
         self.waiting += len(pcm)
         self.sounded = True
         self._owner.utterance_changed(self)
