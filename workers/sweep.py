@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, cast
 
 import redis
-from sqlalchemy import ColumnElement, Connection, Row, and_, delete, exists, func, select
+from sqlalchemy import Connection, Row, and_, delete, exists, func, select
 
 from shared import bus, tallies
 from shared.doorbell import FINISH_CALL
@@ -23,17 +23,16 @@ from shared.lifecycle import (
     MediaGone,
     Outcome,
     StopAsked,
-    Task,
-    expired,
     settle,
-    stopped,
 )
 from shared.schema import calls, idempotency_keys, tasks
+from shared.stops import stop_tasks
 from workers import store
 from workers.callers import rest_slumped_callers
 from workers.deadlines import deadlines
 from workers.dispatch import due_tasks, ring_dials
 from workers.effects import ring_dispatch
+from workers.expiry import expire_tasks
 from workers.hearing import held_by_media
 from workers.holds import release_if_settings_changed
 from workers.house import DATABASE_AWAY, House
@@ -49,6 +48,10 @@ from workers.webhooks.delivery import due_webhooks
 
 MOST = 200
 """Rows that one step takes on in one run, so that a sweep ends before the next; the others wait five seconds."""
+MOST_EXPIRED = 1_000
+"""Tasks that expire in one transaction: it holds their rows for some ten milliseconds."""
+EXPIRY_ROUNDS = 10
+"""Such transactions in one sweep."""
 RECONNECT_MS = 15_000
 """How long an answered call may have no media session: the owner's key lasts 10 s beyond its last renewal, and a
 socket that was cut is back within seconds."""
@@ -254,26 +257,16 @@ def lost_records(house: House) -> None:
 
 
 def waiting_tasks(house: House) -> None:
-    """Tasks that wait for nothing any more: expired, or to be stopped."""
+    """Tasks that wait for nothing any more: to be stopped, or expired."""
     now = house.clock.now_ms()
-    for over, end in ((tasks.c.stop_requested_at.is_not(None), stopped), (tasks.c.expires_at <= now, expired)):
-        query = select(tasks.c.batch_id).where(store.WAITING, over)
-        with house.read() as connection:
-            found = list(connection.execute(query.limit(MOST)).scalars())
-        each(found, partial(_end, house, over, end), name="batch_id")
-
-
-def _end(house: House, over: ColumnElement[bool], end: Callable[[Task, int], Task], batch_id: int) -> None:
-    """Ends the task if that is ``over`` still."""
-
-    def work(connection: Connection) -> None:
-        waiting = select(*store.task_columns()).where(store.WAITING, over, tasks.c.batch_id == batch_id)
-        row = connection.execute(store.hold_tasks(waiting)).one_or_none()
-        if row is not None:
-            task, now = store.task_of(row), house.clock.now_ms()
-            store.save_task(connection, task, end(task, now), now)
-
-    house.commit(work)
+    with house.read() as connection:
+        query = select(tasks.c.batch_id).where(store.WAITING, tasks.c.stop_requested_at.is_not(None))
+        unstopped = list(connection.execute(query.limit(MOST)).scalars())
+    if unstopped:
+        house.commit(lambda connection: stop_tasks(connection, tasks.c.batch_id.in_(unstopped), now))
+    for _ in range(EXPIRY_ROUNDS):
+        if house.commit(lambda connection: expire_tasks(connection, now, MOST_EXPIRED)) < MOST_EXPIRED:
+            break
 
 
 def old_keys(house: House) -> None:

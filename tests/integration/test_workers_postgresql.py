@@ -14,6 +14,7 @@ from sqlalchemy import create_engine, select, text
 
 from shared import recordings
 from shared.clock import FakeClock
+from shared.database import writing
 from shared.lifecycle import TaskState, stopped
 from shared.schema import tasks
 from tests.workers.twins import CALLER, START_MS, Office, PhoneTwin, cdr, running_redis
@@ -234,6 +235,18 @@ def test_sweeps_and_dispatchers_at_once_leave_nothing_behind(open_office: Callab
     assert len(office.phone.rings) == 40
     sweep(office.house)
     assert office.house.redis.zcard(LEASES_KEY) == 0
+
+
+def test_an_expired_task_in_other_hands_keeps_no_other_waiting(open_office: Callable[..., Office]) -> None:
+    """A lock that somebody holds is passed over, and does not stop the sweep."""
+    office = open_office()
+    held, free = (office.ticket(f"1380013800{index}", expires_at=office.now) for index in range(2))
+    with writing(office.house.engine) as connection:
+        connection.execute(select(tasks.c.batch_id).where(tasks.c.batch_id == held).with_for_update())
+        sweep(office.house)
+        assert (office.task(held).state, office.task(free).state) == ("pending", "expired")
+    sweep(office.house)
+    assert office.task(held).state == "expired"
 
 
 def test_a_dialogue_with_a_character_that_postgresql_refuses_is_stored(open_office: Callable[..., Office]) -> None:

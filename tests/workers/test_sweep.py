@@ -7,17 +7,15 @@ import wave
 from collections.abc import Callable
 
 import pytest
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import insert, select, update
 
 from shared import bus, recordings
 from shared.database import reading, writing
 from shared.doorbell import APPLY_EVENTS, DISPATCH, FINISH_CALL
 from shared.errors import OutcomeUnknown
-from shared.lifecycle import Task
 from shared.schema import calls, idempotency_keys
 from tests.workers.test_events import dialled, tell
 from tests.workers.twins import Office, cdr
-from workers import store
 from workers.dial import dial
 from workers.dispatch import dispatch
 from workers.record import finish_call
@@ -336,25 +334,6 @@ def test_two_sweeps_at_once_do_everything_once(open_office: Callable[..., Office
     for thread in threads:
         thread.join(30)
     assert sorted(offices[0].phone.hung_up) == sorted(f"call-{uuid}" for uuid in uuids)
-
-
-def test_a_task_that_cannot_be_ended_keeps_no_other_waiting(
-    office: Office, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    sick, well = (office.ticket(f"1380013800{index}", expires_at=office.now) for index in range(2))
-    save_task = store.save_task
-
-    def failing(connection: Connection, before: Task, after: Task, at: int) -> None:
-        if before.batch_id == sick:
-            raise ValueError("a bug")
-        save_task(connection, before, after, at)
-
-    monkeypatch.setattr(store, "save_task", failing)
-    with pytest.raises(ValueError, match="a bug"):
-        sweep(office.house)
-    assert [office.task(batch_id).state for batch_id in (sick, well)] == ["pending", "expired"]
-    failed = next(record for record in caplog.records if record.name == "workers.rounds")
-    assert vars(failed)["batch_id"] == sick
 
 
 def test_a_stop_that_fails_for_one_call_reaches_the_others(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
