@@ -15,16 +15,15 @@ from media.agent.brain import UNHEARD, Brain, Host
 from media.agent.intents import Intent, intents
 from media.agent.listening import Comprehension, TurnMemory
 from media.agent.mailbox import Mailbox
-from media.agent.manners import asks_to_wait, only_hello, wants_an_answer, wants_no_greeting
+from media.agent.manners import only_hello, wants_no_greeting
 from media.agent.parting import Parting
 from media.agent.playbook import Playbook
-from media.agent.scripted import says_goodbye
 from media.agent.speaking import Speaking
 from media.agent.templates import Text
 from media.agent.voicemail import AnswerDetector, Verdict
 from media.driver import SessionPort
 from media.protocol import events
-from media.protocol.commands import Hangup, Interrupt
+from media.protocol.commands import Hangup
 
 HELLO_LONGEST = 8.0
 """Seconds that we let somebody talk before our greeting."""
@@ -76,9 +75,14 @@ class Agent:
             lambda: self._hang_up("voicemail"),
         )
         self._voice = Speaking(port, self._ended)
-        self._parting = Parting(self._wait, port.clock, lambda: self._hang_up("goodbye"))
-        self._after_goodbye = ""
-        """Said over our goodbye, which has not stopped yet, and to be answered."""
+        self._parting = Parting(
+            self._wait,
+            port.clock,
+            self._voice,
+            say_on=self._say_goodbye_on,
+            revive=self._revive,
+            hang_up=lambda: self._hang_up("goodbye"),
+        )
         self._answered_at = 0
         self._customer_speaks = False
         self._greetings = 0
@@ -143,7 +147,7 @@ class Agent:
             self._nothing_to_say(end=end)
         elif answer.over:
             self._voice.answer = None
-            self._after_failed_speech(answer)
+            self._not_heard(answer)
 
     def _nothing_to_say(self, *, end: bool) -> None:
         if end:
@@ -189,7 +193,7 @@ class Agent:
     def _understood(self, event: events.AsrDelta | events.AsrFinal) -> None:
         self._comprehension.words()
         if self._phase is Phase.LEAVING:
-            self._understood_after_goodbye(event.text)
+            self._parting.understood(event.text, speaks=self._customer_speaks)
         if self._phase not in (Phase.OPENING, Phase.TALKING):
             return
         start, end = event.start_time - self._answered_at, event.end_time - self._answered_at
@@ -209,7 +213,9 @@ class Agent:
         if self._phase is Phase.MAILBOX:
             self._mailbox.fell_silent()
         elif self._phase is Phase.LEAVING:
-            self._spoken_after_goodbye(said, found)
+            if Intent.OPT_OUT in found:
+                self.note("do_not_call", said[:200])
+            self._parting.spoken(said, found)
         elif Intent.OPT_OUT in found:
             self._leave(self._book.opt_out, ("do_not_call", said[:200]))
         elif event.overlapped and self._voice.answer is not None:
@@ -263,37 +269,14 @@ class Agent:
         self._wait.clear()
         self._brain.hear(self._turn.take(said))
 
-    def _understood_after_goodbye(self, text: str) -> None:
-        """Who asks us to wait need not talk over the rest of it, though it is heard out otherwise."""
-        answer = self._voice.answer
-        if answer is None or answer.cut:
-            self._parting.hold_on()
-        elif self._customer_speaks and self._parting.open and asks_to_wait(text):
-            self._port.submit(Interrupt())
-
-    def _spoken_after_goodbye(self, said: str, found: set[Intent]) -> None:
-        """What is more than a courtesy still gets its answer; and who did not hear the goodbye for one, hears it."""
-        if Intent.OPT_OUT in found:
-            self.note("do_not_call", said[:200])
-        speaking = self._voice.answer is not None and not self._voice.answer.cut
-        if self._parting.open and wants_an_answer(said, found):
-            if speaking:
-                self._after_goodbye = said
-                self._port.submit(Interrupt())
-            else:
-                self._revive(said)
-        elif not speaking and (Intent.GOODBYE in found or not self._say_goodbye_on()):
-            self._hang_up("goodbye")
-
     def _say_goodbye_on(self) -> bool:
-        if self._parting.goodbye_heard or self._noises >= MOST_NOISES:
+        if self._noises >= MOST_NOISES:
             return False
         self._noises += 1
         return self._go_on()
 
     def _revive(self, said: str) -> None:
         """The goodbye is taken back: what was said last counts for itself, as a turn of its own."""
-        self._parting.revive()
         self._phase = Phase.TALKING
         self._turn.unanswered = False
         self._take_turn(said, set(intents(said)))
@@ -303,9 +286,9 @@ class Agent:
         if self._phase is not Phase.TALKING or not self._brain.takes(key):
             return
         self._reminders = 0
-        if self._voice.answer is not None and self._voice.answer.begun and not self._voice.answer.cut:
+        if self._voice.answer is not None and self._voice.answer.begun and self._voice.speaks:
             self._key = key
-            self._port.submit(Interrupt())
+            self._voice.interrupt()
         elif self._brain.press(key):
             self._turn.pressed(key)
 
@@ -349,8 +332,7 @@ class Agent:
         self._greeting_cut = answer.purpose == "greeting"
         self._turn.unanswered = answer.purpose == "turn" and len(heard) < UNHEARD
         if self._phase is Phase.LEAVING:
-            self._parting.goodbye_heard = says_goodbye(heard)
-            self._parting.hold()
+            self._parting.interrupted(heard)
 
     def _ended(self, play_id: str | None) -> None:
         answer = self._voice.of(play_id)
@@ -361,16 +343,12 @@ class Agent:
         if answer.failed and not answer.complete:
             return  # its text is still being thought of; finish_answer goes on from here
         self._voice.answer = None
-        said, self._after_goodbye = self._after_goodbye, ""
-        if said:
-            self._revive(said)
-            return
         if answer.failed:
-            self._after_failed_speech(answer)
+            self._not_heard(answer)
             return
         self._speech_failures = 0
-        if self._phase is Phase.LEAVING and not answer.cut:
-            self._goodbye_ended()
+        if self._phase is Phase.LEAVING:
+            self._parting.ended(answer, speaks=self._customer_speaks)
             return
         key, self._key = self._key, ""
         if key and self._phase is Phase.TALKING and self._brain.press(key):
@@ -382,17 +360,10 @@ class Agent:
         else:
             self._listen()
 
-    def _goodbye_ended(self) -> None:
-        self._parting.goodbye_heard = True
-        if self._customer_speaks and self._parting.open:
-            self._parting.hold()
-        else:
-            self._hang_up("goodbye")
-
-    def _after_failed_speech(self, answer: Answer) -> None:
+    def _not_heard(self, answer: Answer) -> None:
         """The fallback was heard instead: say it again, and when that does not help, goodbye from the cache."""
         if self._phase is Phase.LEAVING:
-            self._hang_up("goodbye")
+            self._parting.ended(answer, speaks=self._customer_speaks)
         elif self._speech_failures < MOST_SPEECH_FAILURES:
             self._say_again(answer.text)
         else:

@@ -10,16 +10,16 @@ from typing import Any
 from media.agent.alarm import Alarm
 from media.agent.answer import Answer
 from media.agent.brain import Host
-from media.agent.chat import Chat, ChatFailure, Message, ToolCall
+from media.agent.chat import Chat, ChatFailure, ToolCall
 from media.agent.history import History
 from media.agent.listening import PRESSED
 from media.agent.playbook import Playbook
-from media.agent.premise import cut_sentence, unheard
 from media.agent.scripted import says_goodbye
 from media.agent.sentences import speakable
 from media.agent.templates import Text
 from media.agent.toolbox import Toolbox
 from media.agent.tools import tool_schema
+from media.agent.wording import Wording
 from media.driver import SessionPort
 
 FIRST_WORD_SECONDS = 5.0
@@ -28,8 +28,6 @@ ANSWER_SECONDS = 20.0
 """For all of an answer, its tools included."""
 GAP_SECONDS = 2.5
 """Within an answer, from the end of what was said of it to the model's next word."""
-LETTER_SECONDS = 0.25
-"""Of speech; a Latin letter or a digit is reckoned with as little patience as any other."""
 THINKING_SECONDS = 1.2
 """After so long without a word the playbook's ``thinking`` is said."""
 MAX_STEPS = 3
@@ -56,26 +54,10 @@ class LlmBrain:
         self._toolbox = Toolbox(playbook, host.note)
         self._history = History(self._text(playbook.prompt))
         self._task: asyncio.Task[None] | None = None
-        self._answer: Answer | None = None
-        self._words = ""
-        """All that is to be heard of our answer, as far as it is known: the model's words, and what we put around them."""
-        self._before = 0
-        """So much of that was said by the play before this one, which a noise has cut."""
-        self._heard = ""
-        """The most that was heard of it, if it was cut."""
-        self._cut: str | None = None
-        """Our voice was cut, and so much of the answer heard; nobody knows yet whether by words or by a noise."""
-        self._certain = asyncio.Event()
-        """It is not: what the model wants to be done may be done."""
-        self._said = ""
-        self._message: Message | None = None
-        self._own = False
-        """Our answer is not the model's: the agent says it of its own accord."""
+        self._wording = Wording(None, port.clock, playbook.speed)
         self._ends = False
         self._asked_again = False
         """The model, since it broke off, dried up or said nothing. Once an answer."""
-        self._voice_until = 0.0
-        """About when all that was handed to our voice will have been heard."""
         self._endless = 0
         self._same = ("", 0)
         self._port = port
@@ -88,14 +70,15 @@ class LlmBrain:
     @property
     def thinking(self) -> bool:
         """See Brain."""
-        return self._task is not None and self._answer is not None and not self._answer.begun
+        answer = self._wording.answer
+        return self._task is not None and answer is not None and not answer.begun
 
     def begin(self) -> None:
         """See Brain."""
+        self.cancel()
         self._start(self._host.open_answer())
-        self._say(self._text(self._book.greeting))
-        self._said = self._words
-        self._message = self._history.restart(self._said)
+        self._wording.tell(self._text(self._book.greeting))
+        self._wording.message = self._history.restart(self._wording.said)
         self._finish_answer()
 
     def hear(self, said: str) -> None:
@@ -108,15 +91,9 @@ class LlmBrain:
             self._patience.set(THINKING_SECONDS, self._ask_for_patience)
         self._think()
 
-    def _start(self, answer: Answer) -> None:
-        """A new answer, of which nothing is known yet."""
-        self._answer = answer
-        self._words, self._before, self._said, self._message, self._ends = "", 0, "", None, False
-        self._own = self._asked_again = False
-        self._voice_until = 0.0
-        self._heard = ""
-        self._cut = None
-        self._certain.set()
+    def _start(self, answer: Answer, *, own: bool = False) -> None:
+        self._wording = Wording(answer, self._port.clock, self._book.speed, own=own)
+        self._ends = self._asked_again = False
 
     def _think(self) -> None:
         self._task = asyncio.get_running_loop().create_task(self._run(), name="llm")
@@ -136,56 +113,44 @@ class LlmBrain:
 
     def go_on(self) -> bool:
         """See Brain. From the sentence that was cut, and on with what the model is still writing."""
-        if self._cut is None or self._own:
+        wording = self._wording
+        if wording.cut is None or wording.own or (self._task is None and not speakable(wording.rest)):
             return False
-        self._before = cut_sentence(self._words, self._cut)
-        rest = self._words[self._before :]
-        if self._task is None and not speakable(rest):
-            return False
-        if self._message is not None:
-            self._history.restore(self._message, self._said)
-        self._cut = None
-        self._answer = self._host.open_answer()
-        self._voice_until = 0.0
-        self._hand_over(rest)
-        self._certain.set()
+        if wording.message is not None:
+            self._history.restore(wording.message, wording.said)
+        wording.go_on(self._host.open_answer())
         if self._task is None:
             self._finish_answer()
-        elif speakable(self._said):
+        elif wording.begun:
             self._watch()
         return True
 
     def cut(self, answer: Answer, heard: str) -> None:
         """See Brain. The model writes on until it is known what has cut us: after a noise, all of it is wanted."""
-        if answer is not self._answer or self._cut is not None:
+        if answer is not self._wording.answer or self._wording.cut is not None:
             return
-        self._cut = self._heard = max(self._heard, self._words[: self._before] + heard, key=len)
-        self._certain.clear()
+        self._wording.cut_off(heard)
         if self._task is None:
             self._keep_heard()
 
     def _keep_heard(self) -> None:
-        if self._message is not None and self._cut is not None:
-            left = None if self._own else unheard(self._words, self._cut)
-            self._history.keep_heard(self._message, self._cut, left)
+        wording = self._wording
+        if wording.message is not None and wording.cut is not None:
+            self._history.keep_heard(wording.message, wording.cut, wording.unheard)
 
     def note_own(self, answer: Answer) -> None:
         """See Brain. The model has to know what the customer answers to."""
         self.cancel()
-        self._start(answer)
-        self._own = True
-        self._words = self._said = answer.text
+        self._start(answer, own=True)
         if answer.text:
-            self._message = self._history.add_ours(answer.text)
+            self._wording.message = self._history.add_ours(answer.text)
 
     def note_again(self, answer: Answer) -> None:
         """See Brain. What is heard of it is heard of the answer that failed."""
-        self._answer = answer
-        self._before = max(0, self._words.rfind(answer.text))
-        if self._cut is not None and self._message is not None and not self._own:
-            self._history.restore(self._message, self._said)
-        self._cut = None
-        self._certain.set()
+        wording = self._wording
+        if wording.cut is not None and wording.message is not None and not wording.own:
+            self._history.restore(wording.message, wording.said)
+        wording.go_again(answer)
 
     def rewind(self) -> None:
         """See Brain."""
@@ -196,8 +161,8 @@ class LlmBrain:
         """See Brain."""
         if not self._stop():
             return
-        if self._cut is not None:
-            self._message = self._history.add_ours(self._said)
+        if self._wording.cut is not None:
+            self._wording.message = self._history.add_ours(self._wording.said)
             self._keep_heard()
         else:
             self._keep_said()
@@ -227,11 +192,11 @@ class LlmBrain:
             await self._compose()
         except ChatFailure as failure:
             log.warning("the language model failed", extra={"code": failure.code})
-            await self._certain.wait()
+            await self._wording.certain.wait()
             self._failed()
         except Exception:
             log.exception("an answer of the language model could not be used")
-            await self._certain.wait()
+            await self._wording.certain.wait()
             self._failed()
         else:
             self._endless = 0
@@ -248,14 +213,16 @@ class LlmBrain:
             try:
                 calls = await self._request(tools)
             except ChatFailure as failure:
-                await self._certain.wait()
+                await self._wording.certain.wait()
                 self._ask_again(failure)
                 continue
-            await self._certain.wait()  # who cuts in with words may want something else; what was wanted is not done
+            await (
+                self._wording.certain.wait()
+            )  # who cuts in with words may want something else; what was wanted is not done
             results = [(call, self._use(call)) for call in calls]
-            if results or speakable(self._said):
-                self._message = self._history.add_ours(self._said, results)
-            if speakable(self._said) or self._ends:
+            if results or self._wording.begun:
+                self._wording.message = self._history.add_ours(self._wording.said, results)
+            if self._wording.begun or self._ends:
                 return
             step += 1
             if not calls or step >= MAX_STEPS:
@@ -264,15 +231,15 @@ class LlmBrain:
 
     async def _request(self, tools: Sequence[dict[str, Any]]) -> list[ToolCall]:
         calls = []
-        messages = self._history.messages(self._said if speakable(self._said) else "")
-        async for part in self._chat.stream(messages, tools):
+        wording = self._wording
+        async for part in self._chat.stream(self._history.messages(wording.said if wording.begun else ""), tools):
             if isinstance(part, ToolCall):
                 calls.append(part)
                 continue
-            before, self._said = self._said, self._said + part
-            self._say(part)
-            if speakable(self._said):
-                if not speakable(before):
+            had_begun = wording.begun
+            wording.tell(part)
+            if wording.begun:
+                if not had_begun:
                     self._limit.set(ANSWER_SECONDS, self._too_long)
                     self._patience.clear()
                 self._watch()
@@ -284,55 +251,28 @@ class LlmBrain:
         if self._asked_again or not failure.retryable:
             raise failure
         self._asked_again = True
-        begun = speakable(self._said)
-        self._drop_unfinished()
+        begun = self._wording.begun
+        self._wording.drop_unfinished()
         if begun:
             self._watch()
 
-    def _drop_unfinished(self) -> None:
-        """The piece of a sentence whose end will not come: "the price is three hundred" may have been to go on."""
-        rest = self._answer.drop() if self._answer is not None else ""
-        self._words, self._said = self._words.removesuffix(rest), self._said.removesuffix(rest)
-
     def _watch(self) -> None:
         """From now, or when all that was said so far has been heard: the model's next word is awaited."""
-        rest = max(0.0, self._voice_until - self._port.clock.monotonic())
-        self._gap.set(rest + GAP_SECONDS, self._dried_up)
-
-    def _say(self, text: str) -> None:
-        self._words += text
-        self._hand_over(text)
-
-    def _hand_over(self, text: str) -> None:
-        """To our voice, which speaks it as far as it makes sentences."""
-        if self._answer is not None:
-            before = len(self._answer.text)
-            self._answer.add(text)
-            self._reckon(self._answer.text[before:])
-
-    def _pause(self) -> None:
-        if self._answer is not None:
-            before = len(self._answer.text)
-            self._answer.pause()
-            self._reckon(self._answer.text[before:])
-
-    def _reckon(self, spoken: str) -> None:
-        if spoken:
-            seconds = LETTER_SECONDS * sum(map(str.isalnum, spoken)) / self._book.speed
-            self._voice_until = max(self._voice_until, self._port.clock.monotonic()) + seconds
+        self._gap.set(self._wording.voice_left + GAP_SECONDS, self._dried_up)
 
     def _finish_answer(self) -> None:
-        if self._answer is not None:
-            self._host.finish_answer(self._answer, end=self._ends)
+        if self._wording.answer is not None:
+            self._host.finish_answer(self._wording.answer, end=self._ends)
 
     def _finish(self) -> None:
         self._done()
+        wording = self._wording
         said, times = self._same
-        self._same = (self._said, times + 1 if self._said == said else 1)
+        self._same = (wording.said, times + 1 if wording.said == said else 1)
         self._ends = self._ends or self._same[1] >= MAX_SAME
-        if self._ends and not says_goodbye(self._said):
-            self._pause()
-            self._say(self._text(self._book.goodbye))
+        if self._ends and not says_goodbye(wording.said):
+            wording.pause()
+            wording.add(self._text(self._book.goodbye))
         self._finish_answer()
 
     def _failed(self) -> None:
@@ -342,22 +282,22 @@ class LlmBrain:
         self._host.give_up()
 
     def _keep_said(self) -> None:
-        self._drop_unfinished()
-        if speakable(self._said):
-            self._message = self._history.add_ours(self._said)
+        self._wording.drop_unfinished()
+        if self._wording.begun:
+            self._wording.message = self._history.add_ours(self._wording.said)
 
     def _too_late(self) -> None:
         """Not a word. Whoever has just cut us is waited for."""
         log.warning("the language model is too slow", extra={"code": "first_word"})
         self.cancel()
-        if self._cut is None:
+        if self._wording.cut is None:
             self._failed()
 
     def _too_long(self) -> None:
         """Words without end: what was said is an answer, unless it is so again and again."""
         log.warning("the language model is too slow", extra={"code": "answer"})
         self.cancel()
-        if self._cut is not None:
+        if self._wording.cut is not None:
             return
         self._endless += 1
         if self._endless >= MAX_ENDLESS:
@@ -367,7 +307,7 @@ class LlmBrain:
 
     def _dried_up(self) -> None:
         """No word for long within an answer: patience is asked for, and the model again; the second time it has failed."""
-        if self._cut is not None:
+        if self._wording.cut is not None:
             return  # after a noise this is looked at again
         log.warning("the language model is too slow", extra={"code": "gap"})
         if self._asked_again:
@@ -376,7 +316,7 @@ class LlmBrain:
             return
         self._stop()
         self._asked_again = True
-        self._drop_unfinished()
+        self._wording.drop_unfinished()
         self._limit.set(ANSWER_SECONDS, self._too_long)
         self._ask_for_patience()
         self._think()
@@ -389,9 +329,10 @@ class LlmBrain:
     def _ask_for_patience(self) -> None:
         """Not twice running."""
         patience = self._text(self._book.thinking)
-        if patience and self._answer is not None and not self._answer.text.endswith(patience):
-            self._say(patience)
-            self._pause()
+        answer = self._wording.answer
+        if patience and answer is not None and not answer.text.endswith(patience):
+            self._wording.add(patience)
+            self._wording.pause()
 
     def _use(self, call: ToolCall) -> str:
         used = self._toolbox.use(call)

@@ -54,7 +54,7 @@ class Speaking:
         if (answer := self.of(play_id)) is not None:
             answer.started_after = len(self._port.heard())
         elif self.answer is None and play_id is not None:
-            self._port.submit(Interrupt())
+            self.interrupt()
 
     def heard_of(self, answer: Answer) -> str:
         """What the customer heard of it."""
@@ -63,11 +63,20 @@ class Speaking:
         turns = self._port.heard()[answer.started_after :]
         return "".join(turn.content for turn in turns if turn.role == "assistant")
 
+    @property
+    def speaks(self) -> bool:
+        """Whether an answer is on its way to the ear, or thought of, and was not cut."""
+        return self.answer is not None and not self.answer.cut
+
+    def interrupt(self) -> None:
+        """Stops it, as a word of the customer's would; what was heard of it is told then."""
+        self._port.submit(Interrupt())
+
     def silence(self) -> None:
         """Nobody is there to hear it."""
         if self.answer is not None:
             self.answer.cut = True
-            self._port.submit(Interrupt())
+            self.interrupt()
 
     def over(self) -> None:
         """The current play has ended: nothing more is expected of it."""

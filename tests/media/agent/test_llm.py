@@ -12,9 +12,10 @@ import pytest
 from media.agent.agent import MOST_NOISES, Agent
 from media.agent.chat import ChatFailure, Message, OpenAiChat, ToolCall
 from media.agent.history import BROKEN_NOTE
-from media.agent.llm import ANSWER_SECONDS, FIRST_WORD_SECONDS, GAP_SECONDS, LETTER_SECONDS, LlmBrain
+from media.agent.llm import ANSWER_SECONDS, FIRST_WORD_SECONDS, GAP_SECONDS, LlmBrain
 from media.agent.loading import load_playbook
 from media.agent.ticket import sample_fields
+from media.agent.wording import LETTER_SECONDS
 from media.protocol.commands import AnyCommand
 from media.turns import TurnRule
 from sandbox.cloud.config import CloudConfig
