@@ -16,6 +16,7 @@ from werkzeug.exceptions import HTTPException
 from api.envelope import FAILURE_CODE, FieldProblem, ParameterError, answer, failure, parameter_failure
 from api.gate import MissingScope
 from api.nearness import NotNear
+from shared.database import lacks_schema
 from shared.errors import WaihuError
 
 V1 = "/api/v1/"
@@ -36,6 +37,7 @@ _NOT_NEAR = (
     "请把 WAIHU_PUBLIC_URL 设为访问所用的地址，或设置密钥（waihu keys add）"
 )
 _TOO_LARGE = "the body is too large: at most {limit} bytes; send it in several requests"
+_NO_SCHEMA = "the database lacks tables of this version, nothing was changed; `waihu db upgrade` makes them"
 _DEFECT = "unexpected failure"
 
 log = logging.getLogger(__name__)
@@ -75,11 +77,16 @@ def handle_unexpected(error: Exception) -> Response:
     A database error's text can show rows, so of those only the kind is logged.
     """
     shown = {"error": type(error).__name__, "where": _where(error)}
+    number = g.get("request_id", "")
+    if lacks_schema(error):
+        log.error("the database lacks tables of this version: run `waihu db upgrade`", extra=shown)
+        if request.path.startswith(V1):
+            return problem(500, f"{_NO_SCHEMA} (logged as {number})")
+        return failure(FAILURE_CODE, f"数据库缺少本版本的表，请运行 waihu db upgrade（请求编号 {number}）", status=500)
     if isinstance(error, SQLAlchemyError):
         log.error("request failed in the database", extra=shown)
     else:
         log.error("request failed", extra=shown, exc_info=error)
-    number = g.get("request_id", "")
     retryable = isinstance(error, SQLAlchemyError) or (isinstance(error, WaihuError) and error.retryable)
     if request.path.startswith(V1):
         advice = "the database is not available, nothing was changed; try again later" if retryable else _DEFECT

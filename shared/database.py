@@ -210,6 +210,15 @@ def is_transient(error: DBAPIError) -> bool:
     )
 
 
+def lacks_schema(error: BaseException) -> bool:
+    """Whether a statement failed because a table or column is not there: `waihu db upgrade` was forgotten, or runs just now."""
+    if not isinstance(error, DBAPIError):
+        return False
+    return getattr(error.orig, "pgcode", None) in ("42P01", "42703") or (
+        isinstance(error, OperationalError) and str(error.orig).startswith(("no such table", "no such column"))
+    )
+
+
 def _alembic(url: str) -> Config:
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
@@ -223,8 +232,13 @@ def upgrade(url: str) -> None:
 
 
 def require_current(engine: Engine) -> None:
-    """Raises DatabaseUnavailable unless the schema is exactly the one that this version needs."""
-    wanted = ScriptDirectory(str(MIGRATIONS)).get_current_head()
+    """Raises DatabaseUnavailable if the schema is not there, or older than this version needs.
+
+    One that only a later version knows is good enough: migrations add, and processes of both versions run while a
+    new one is brought in (docs/operations.md, "Deploying a new version").
+    """
+    scripts = ScriptDirectory(str(MIGRATIONS))
+    wanted = scripts.get_current_head()
     try:
         with reading(engine) as connection:
             found = MigrationContext.configure(connection).get_current_revision()
@@ -232,7 +246,7 @@ def require_current(engine: Engine) -> None:
         raise DatabaseUnavailable(
             f"the database cannot be reached: {type(error.orig).__name__}; check WAIHU_DATABASE_URL"
         ) from error
-    if found != wanted:
+    if found is None or (found != wanted and found in {script.revision for script in scripts.walk_revisions()}):
         raise DatabaseUnavailable(
             f"the schema is at {found or 'nothing'}, this version needs {wanted}; run `waihu db upgrade`"
         )

@@ -73,6 +73,7 @@ def configure(app: Celery, redis_url: str) -> None:
         task_serializer="json",
         accept_content=["json"],
         broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,  # by itself Celery gives up after a hundred, and its worker ends for good
         broker_transport_options={
             "socket_connect_timeout": 1.0,
             "socket_timeout": 5.0,

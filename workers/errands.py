@@ -15,6 +15,7 @@ import redis
 from celery import Task
 from sqlalchemy.exc import StatementError
 
+from shared.database import lacks_schema
 from shared.errors import StatementFailed, WaihuError, database_kind
 from workers.house import DATABASE_AWAY, Household
 
@@ -64,6 +65,9 @@ class Errand(Task):  # type: ignore[type-arg]
             try:
                 self._body(house, *args)
             except DATABASE_AWAY as error:
+                if lacks_schema(error):
+                    house.miss_schema(fields)
+                    return
                 if attempt == TRIES:
                     log.warning("the database is away; left to the sweep", extra=fields | _named(error))
                     return
@@ -78,12 +82,16 @@ class Errand(Task):  # type: ignore[type-arg]
                 log.warning("not now; left to the sweep", extra=fields | _named(error))
                 return
             except StatementError as error:
+                if lacks_schema(error):
+                    house.miss_schema(fields)
+                    return
                 log.exception("a task failed", extra=fields)
                 raise StatementFailed(database_kind(error)) from None
             except Exception:
                 log.exception("a task failed", extra=fields)
                 raise
             else:
+                house.schema_missed = False
                 return
 
 

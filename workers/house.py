@@ -5,9 +5,10 @@ Task bodies are plain functions that take a House. A process makes one, when its
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from functools import partial
@@ -47,6 +48,8 @@ DATABASE_AWAY = (OperationalError, InterfaceError, TimeoutError)
 """What SQLAlchemy raises when the database cannot be reached or will not answer, whatever the statement was."""
 
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 
 class Bell(Protocol):
@@ -98,6 +101,8 @@ class House:
         """The last task of which that was seen; the next sweep goes on behind it."""
         self.lines_compared = False
         """Whether the stored lines were seen to be of this process's country (``workers.relining``)."""
+        self.schema_missed = False
+        """The last errand found no tables; that is said once."""
         self.ids = CallIds(settings.timezone)
         self.waiting = Waiting(self.redis)
         self.dials = Bulkhead(max(1, concurrency // 2), self.waiting)
@@ -107,6 +112,15 @@ class House:
         self.couriers = Couriers()
         self.subscribers = Subscribers(self.engine, self.clock)
         self.post = post or Post(allow_private=settings.webhook_private)
+
+    def miss_schema(self, fields: Mapping[str, str]) -> None:
+        """A statement found no table, or lacked a column; said once, until the database has them."""
+        if not self.schema_missed:
+            self.schema_missed = True
+            log.error(
+                "the database lacks tables of this version, and nothing is done until `waihu db upgrade` has run",
+                extra=dict(fields),
+            )
 
     @contextmanager
     def write(self) -> Iterator[Connection]:

@@ -15,6 +15,7 @@ import redis
 from sqlalchemy import Connection, Row, and_, delete, exists, func, select
 
 from shared import bus, tallies
+from shared.database import lacks_schema
 from shared.doorbell import FINISH_CALL
 from shared.lifecycle import (
     CLOSE_AFTER_MS,
@@ -103,6 +104,8 @@ def sweep(house: House) -> None:
         except redis.RedisError as error:
             log.warning("Redis is away", extra={"step": step.__name__, "error": type(error).__name__})
         except Exception as error:
+            if lacks_schema(error):
+                raise  # the other steps would fare no better
             log.exception("a step of the sweep failed", extra={"step": step.__name__})
             failure = failure or error
     if failure is not None:

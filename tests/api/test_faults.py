@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -60,6 +61,22 @@ def test_a_database_error_is_logged_without_rows_and_answered_without_details(
     failed = [record for record in caplog.records if record.name == "api.faults"]
     assert [record.__dict__["error"] for record in failed] == ["IntegrityError"]
     assert "insertion.py" in failed[0].__dict__["where"]
+
+
+def test_a_database_without_tables_is_told_with_what_makes_them(
+    make_app: Callable[..., Flask], tmp_path: Path, ticket: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine = open_engine(f"sqlite:///{tmp_path / 'empty.db'}")
+    client = make_app(engine=engine).test_client()
+    created = client.post("/api/aicall/createTasks", json=[ticket()])
+    listed = client.get("/api/v1/stats")
+    engine.dispose()
+    assert (created.status_code, created.json["code"], listed.status_code) == (500, 500, 500)
+    assert "waihu db upgrade" in created.json["msg"]
+    assert "waihu db upgrade" in listed.json["detail"]
+    assert {record.message for record in caplog.records if record.name == "api.faults"} == {
+        "the database lacks tables of this version: run `waihu db upgrade`"
+    }
 
 
 def test_a_defect_is_a_500_in_the_envelope(make_app: Callable[..., Flask], caplog: pytest.LogCaptureFixture) -> None:

@@ -167,6 +167,38 @@ def test_a_schema_that_is_not_there_is_named_with_the_fix(url: str) -> None:
     engine.dispose()
 
 
+def stamp(engine: Engine, revision: str) -> None:
+    with database.writing(engine) as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = :revision"), {"revision": revision})
+
+
+def test_an_older_schema_is_not_enough_and_a_newer_one_is(url: str) -> None:
+    database.upgrade(url)
+    engine = database.open_engine(url)
+    stamp(engine, "0001")
+    with pytest.raises(DatabaseUnavailable, match=r"is at 0001, this version needs .*waihu db upgrade"):
+        database.require_current(engine)
+    stamp(engine, "9999_of_a_later_version")
+    database.require_current(engine)
+    engine.dispose()
+
+
+def test_a_table_or_column_that_is_not_there_is_told_from_other_failures(url: str) -> None:
+    engine = database.open_engine(url)
+
+    def failure(statement: str) -> BaseException:
+        with pytest.raises(DBAPIError) as raised, database.reading(engine) as connection:
+            connection.exec_driver_sql(statement)
+        return raised.value
+
+    assert database.lacks_schema(failure("SELECT 1 FROM tasks"))
+    database.upgrade(url)
+    assert database.lacks_schema(failure("SELECT column_of_tomorrow FROM tasks"))
+    assert not database.lacks_schema(failure("SELEC 1"))
+    assert not database.lacks_schema(ValueError("no such table"))
+    engine.dispose()
+
+
 def test_a_database_that_is_away_is_named_without_its_password() -> None:
     engine = database.open_engine("postgresql://waihu:hunter2@127.0.0.1:1/waihu")
     with pytest.raises(DatabaseUnavailable, match="WAIHU_DATABASE_URL") as raised:

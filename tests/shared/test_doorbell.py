@@ -109,6 +109,14 @@ def test_a_broker_that_went_away_and_came_back_is_rung_again(broker: str) -> Non
     assert len(received(broker, "dispatch")) == 1
 
 
+def test_a_worker_waits_for_its_broker_for_ever(broker: str) -> None:
+    """Celery by itself ends a worker whose broker is away for longer than a hundred tries take."""
+    app = Celery("worker", set_as_current=False)
+    doorbell.configure(app, broker)
+    assert app.conf.broker_connection_max_retries is None
+    app.close()
+
+
 @pytest.mark.parametrize("url", ["redis://127.0.0.1:1/0", "unix:///nowhere/redis.sock"])
 def test_a_worker_takes_a_full_broker_for_one_that_is_away(url: str) -> None:
     """Celery connects anew after these errors; any other ends the worker."""

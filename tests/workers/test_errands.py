@@ -16,7 +16,7 @@ from shared import logs
 from shared.errors import StatementFailed
 from tests.workers.twins import Office
 from workers.errands import TRIES, Body, Errand, shown
-from workers.house import Household
+from workers.house import House, Household
 from workers.room import RoomShut
 
 AWAY = sqlalchemy.exc.OperationalError("select 1", {}, Exception("connection refused"))
@@ -99,6 +99,29 @@ def test_messages_that_come_while_one_runs_are_one_more_run(errand: Callable[...
     first.join(30)
     assert not first.is_alive()
     assert len(runs) == 2
+
+
+def test_tables_that_are_not_there_are_named_once_and_nothing_is_raised(
+    errand: Callable[..., Errand], office: Office, caplog: pytest.LogCaptureFixture
+) -> None:
+    table = "tables_of_tomorrow"
+
+    def body(house: House, *_: object) -> None:
+        with house.read() as connection:
+            connection.exec_driver_sql(f"SELECT 1 FROM {table}")
+
+    ours = errand(body)
+    for _ in range(3):
+        ours.run()
+    assert [record.message for record in caplog.records if "waihu db upgrade" in record.message] == [
+        record.message for record in caplog.records
+    ]
+    assert len(caplog.records) == 1
+    table = "tasks"
+    ours.run()
+    table = "tables_of_the_day_after"
+    ours.run()
+    assert len(caplog.records) == 2
 
 
 def test_after_an_error_the_next_message_runs(errand: Callable[..., Errand]) -> None:

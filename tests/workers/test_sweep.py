@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 from sqlalchemy import insert, select, update
+from sqlalchemy.exc import DBAPIError
 
 from shared import bus, recordings
 from shared.database import reading, writing
@@ -18,6 +19,7 @@ from tests.workers.test_events import dialled, tell
 from tests.workers.twins import Office, cdr
 from workers.dial import dial
 from workers.dispatch import dispatch
+from workers.house import House
 from workers.record import finish_call
 from workers.room import LEASES_KEY, RoomShut
 from workers.sweep import KEY_AGE_MS, lost_records, sweep
@@ -334,6 +336,23 @@ def test_two_sweeps_at_once_do_everything_once(open_office: Callable[..., Office
     for thread in threads:
         thread.join(30)
     assert sorted(offices[0].phone.hung_up) == sorted(f"call-{uuid}" for uuid in uuids)
+
+
+def test_without_tables_a_sweep_tries_no_further(
+    office: Office, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def lacking(house: House) -> None:
+        with house.read() as connection:
+            connection.exec_driver_sql("SELECT 1 FROM tables_of_tomorrow")
+
+    def unreached(_house: House) -> None:
+        raise AssertionError("the other steps would fare no better")
+
+    monkeypatch.setattr("workers.sweep.renew_room", lacking)
+    monkeypatch.setattr("workers.sweep.lost_events", unreached)
+    with pytest.raises(DBAPIError, match="tables_of_tomorrow"):
+        sweep(office.house)
+    assert not caplog.records
 
 
 def test_a_stop_that_fails_for_one_call_reaches_the_others(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
