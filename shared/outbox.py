@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from shared.database import is_postgresql
@@ -25,6 +25,7 @@ MOST_ENDPOINTS = 50
 NO_TASK = 0
 """The batch_id of a delivery that is about no task; those of tasks begin at 1."""
 
+_ACTIVE = webhook_endpoints.c.disabled_at.is_(None)
 _NAMESPACE = uuid.UUID("5b0b7c39-2f0e-4c0f-9a57-6a3d7f1b8d21")
 """Drawn once, for all delivery ids: change it, and a receiver no longer knows repeats by their id."""
 
@@ -37,6 +38,11 @@ def delivery_id(endpoint_id: int, batch_id: int, at: int) -> str:
     return str(uuid.uuid5(_NAMESPACE, f"{endpoint_id}:{batch_id}:{at}"))
 
 
+def count_receivers(connection: Connection) -> int:
+    """How many rows the end of one task makes."""
+    return connection.execute(select(func.count()).select_from(webhook_endpoints).where(_ACTIVE)).scalar_one()
+
+
 def record_final(connection: Connection, batch_ids: Sequence[int], final_at: int) -> int:
     """Puts the end of these tasks in the outbox, for every endpoint that is registered; returns how many rows that made.
 
@@ -45,7 +51,7 @@ def record_final(connection: Connection, batch_ids: Sequence[int], final_at: int
     """
     if not batch_ids:
         return 0
-    active = select(webhook_endpoints.c.id).where(webhook_endpoints.c.disabled_at.is_(None))
+    active = select(webhook_endpoints.c.id).where(_ACTIVE)
     endpoint_ids = connection.execute(active.order_by(webhook_endpoints.c.id)).scalars().all()
     rows = [
         row(endpoint_id, batch_id, TASK_FINISHED, final_at) for endpoint_id in endpoint_ids for batch_id in batch_ids

@@ -77,9 +77,14 @@ def dial(house: House, uuid: str) -> None:
     departure = _Departure(house, held)
     try:
         fact = _startcall(house, held, departure)
-    except _CalledOff:
-        house.breaker.withdraw(granted)
-        return
+    except BaseException as error:
+        if departure.dialled is None:
+            house.breaker.withdraw(granted)  # not a byte has left
+        else:
+            house.breaker.record(granted, Outcome.FAILED)
+        if isinstance(error, _CalledOff):
+            return
+        raise
     try:
         if departure.dialled is None:
             call_off(house, uuid, _UNREACHED)

@@ -17,7 +17,8 @@ from workers import store
 def expire_tasks(connection: Connection, now: int, most: int) -> int:
     """Ends up to ``most`` waiting tasks that were to be over by ``now``, and puts their ends in the outbox.
 
-    Returns how many. Those that another worker has in hand are passed over: it looks at their time itself.
+    Returns how many; each is a row written, and one more in the outbox for every receiver. Those that another worker has
+    in hand are passed over: it looks at their time itself.
     """
     over = select(tasks.c.batch_id).where(store.WAITING, tasks.c.expires_at <= now).order_by(tasks.c.expires_at)
     batch_ids = list(connection.execute(store.hold_tasks(over.limit(most))).scalars())

@@ -206,11 +206,19 @@ def _save(connection: Connection, house: House, uuid: str, recording: str) -> tu
     now, call = house.clock.now_ms(), held.call
     fact = media_ended(parts, now) or audio_began(call, parts) or audio_lost(call, parts, now)
     change = None if fact is None else store.advance(connection, held, fact, house.policies)
+    if not recording:  # it may have come since it was looked for, and another has stored it
+        recording = _still_there(connection, house, uuid)
     statement = update(calls).where(calls.c.uuid == uuid)
     if not parts:  # files that retention erased are no reason to forget what they said
         statement = statement.where(calls.c.dialogue.is_(None))
     connection.execute(statement.values(dialogue=dialogue_of(parts), tags=tags, wav_file=recording))
     return None if change is None else replace(change, effects=replace(change.effects, finish=False)), unwanted
+
+
+def _still_there(connection: Connection, house: House, uuid: str) -> str:
+    """The recording that stands in the call's row, "" if that, or the file, is not there."""
+    stored: str = connection.execute(select(calls.c.wav_file).where(calls.c.uuid == uuid)).scalar() or ""
+    return stored if stored and (house.settings.recordings_dir / stored).is_file() else ""
 
 
 def _asked(tags: Iterable[dict[str, Any]]) -> bool:

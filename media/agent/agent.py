@@ -140,6 +140,7 @@ class Agent:
             return
         if end:
             self._phase = Phase.LEAVING
+            self._key = ""
         if self._voice.finish(answer):
             return
         if not answer.begun:

@@ -87,8 +87,8 @@ class History:
         message["content"] = heard
         if unheard is not None:
             self._unheard = unheard
-        if not heard and "tool_calls" not in message and message in self._messages:
-            self._messages.remove(message)
+        if not heard and "tool_calls" not in message:
+            self._messages[:] = [one for one in self._messages if one is not message]
 
     def restore(self, message: Message, text: str) -> None:
         """Our last answer, which was cut, is said on: nothing was said since, and all of ``text`` will be heard."""

@@ -216,9 +216,8 @@ class LlmBrain:
                 await self._wording.certain.wait()
                 self._ask_again(failure)
                 continue
-            await (
-                self._wording.certain.wait()
-            )  # who cuts in with words may want something else; what was wanted is not done
+            # Who cuts in with words may want something else; what was wanted is not done then.
+            await self._wording.certain.wait()
             results = [(call, self._use(call)) for call in calls]
             if results or self._wording.begun:
                 self._wording.message = self._history.add_ours(self._wording.said, results)

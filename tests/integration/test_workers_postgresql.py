@@ -237,16 +237,21 @@ def test_sweeps_and_dispatchers_at_once_leave_nothing_behind(open_office: Callab
     assert office.house.redis.zcard(LEASES_KEY) == 0
 
 
-def test_an_expired_task_in_other_hands_keeps_no_other_waiting(open_office: Callable[..., Office]) -> None:
+@pytest.mark.parametrize(
+    ("what", "end"), [({"expires_at": START_MS}, "expired"), ({"stop_requested_at": START_MS}, "stopped")]
+)
+def test_a_task_in_other_hands_keeps_no_other_waiting(
+    open_office: Callable[..., Office], what: dict[str, int], end: str
+) -> None:
     """A lock that somebody holds is passed over, and does not stop the sweep."""
     office = open_office()
-    held, free = (office.ticket(f"1380013800{index}", expires_at=office.now) for index in range(2))
+    held, free = (office.ticket(f"1380013800{index}", **what) for index in range(2))
     with writing(office.house.engine) as connection:
         connection.execute(select(tasks.c.batch_id).where(tasks.c.batch_id == held).with_for_update())
         sweep(office.house)
-        assert (office.task(held).state, office.task(free).state) == ("pending", "expired")
+        assert (office.task(held).state, office.task(free).state) == ("pending", end)
     sweep(office.house)
-    assert office.task(held).state == "expired"
+    assert office.task(held).state == end
 
 
 def test_a_dialogue_with_a_character_that_postgresql_refuses_is_stored(open_office: Callable[..., Office]) -> None:

@@ -205,8 +205,15 @@ def test_a_stop_said_while_redis_was_away_is_found_when_it_is_back() -> None:
         heard: list[tuple[str, str]] = []
         control = Control(redis, briefings, "p1", lambda uuid, hint: heard.append((uuid, hint.type)))
         control.watch(uuid_of(1))
+        subscribed, tries = redis.pubsub, []
+
+        def subscribe(**options: object) -> object:
+            tries.append(options)
+            return subscribed(**options)
+
+        redis.pubsub = subscribe
         running = asyncio.ensure_future(control.run())
-        await asyncio.sleep(0.05)
+        await until(lambda: len(tries) > 1)
         assert not control.connected
         server.connected = True
         await until(lambda: heard)

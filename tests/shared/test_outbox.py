@@ -109,12 +109,12 @@ def test_an_id_is_the_same_in_every_version_of_this_software() -> None:
 
 
 def test_who_makes_tasks_final_is_known_to_write_the_outbox() -> None:
-    """Two places write ``final_at``: a task saved by the workers, and tasks stopped at once."""
+    """Three places write ``final_at``: a task saved by the workers, and tasks stopped, or expired, many at once."""
     root = Path(__file__).parents[2]
     sources = [path for top in ("api", "workers", "shared", "deploy") for path in (root / top).rglob("*.py")]
     callers = {str(path.relative_to(root)) for path in sources if "record_final(" in path.read_text()}
-    assert callers == {"shared/outbox.py", "shared/stops.py", "workers/store.py"}
+    assert callers == {"shared/outbox.py", "shared/stops.py", "workers/expiry.py", "workers/store.py"}
     direct = {str(path.relative_to(root)) for path in sources if re.search(r"\bfinal_at=(?!null)", path.read_text())}
-    assert direct == {"shared/lifecycle/task.py", "shared/stops.py"}, (
+    assert direct == {"shared/lifecycle/task.py", "shared/stops.py", "workers/expiry.py"}, (
         "write webhook_deliveries too: shared.outbox.record_final"
     )

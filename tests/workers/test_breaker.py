@@ -9,6 +9,7 @@ import pytest
 import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy.exc import OperationalError
 
 from shared.breaker import BREAKER_KEY, BreakerRule, Standing, look
 from shared.clock import FakeClock
@@ -298,6 +299,34 @@ def test_a_try_that_was_stopped_leaves_its_turn_to_another(open_office: Callable
     stop_calls(office.house, [other.batch_id])
     assert {office.task(first).state, office.task(second).state} == {"pending", "stopped"}
     assert office.house.breaker.admit() is Pass.TRY
+
+
+def test_a_try_whose_call_cannot_be_committed_leaves_its_turn_to_another(
+    open_office: Callable[..., Office], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database is away at the very moment in which startcall is ready to leave: nothing has left."""
+    office = open_office(breaker="failures=1,within=30s,rest=15s")
+    office.media()
+    office.tickets(2)
+    office.phone.answers = [Unplaced("away")]
+    dispatch(office.house)
+    first, second = office.dials()
+    dial(office.house, first)
+    office.advance(15)
+    office.media()
+    sweep(office.house)
+    commit = office.house.commit
+
+    def away(work: object) -> object:
+        raise OperationalError("update calls", {}, Exception("connection refused"))
+
+    monkeypatch.setattr(office.house, "commit", away)
+    with pytest.raises(OperationalError):
+        dial(office.house, second)
+    assert office.house.breaker.standing() is Standing.HALF_OPEN
+    monkeypatch.setattr(office.house, "commit", commit)
+    dial(office.house, second)
+    assert office.phone.rings[second] == 1
 
 
 def test_unanswered_calls_never_open_it(open_office: Callable[..., Office]) -> None:

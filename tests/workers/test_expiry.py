@@ -19,6 +19,15 @@ def expire(office: Office, most: int = 100) -> int:
         return expire_tasks(connection, office.now, most)
 
 
+def register(office: Office, receivers: int) -> None:
+    rows = [
+        {"url": f"https://crm{number}.example", "secret": "s" * 16, "created_at": office.now}
+        for number in range(receivers)
+    ]
+    with writing(office.house.engine) as connection:
+        connection.execute(insert(webhook_endpoints), rows)
+
+
 @pytest.mark.parametrize("connected", [None, False, True])
 @pytest.mark.parametrize("state", list(TaskState))
 def test_a_task_of_every_state_becomes_what_the_lifecycle_says(
@@ -52,9 +61,7 @@ def test_those_that_were_over_first_come_first_and_the_others_next(office: Offic
 
 
 def test_receivers_are_told_of_each_of_them_once(office: Office) -> None:
-    with writing(office.house.engine) as connection:
-        endpoint = {"url": "https://crm.example", "secret": "s" * 16, "created_at": office.now}
-        connection.execute(insert(webhook_endpoints).values(endpoint))
+    register(office, 1)
     batch_ids = [office.ticket(f"1380013800{index}", expires_at=office.now) for index in range(3)]
     expire(office)
     expire(office)
@@ -64,14 +71,26 @@ def test_receivers_are_told_of_each_of_them_once(office: Office) -> None:
 
 
 def test_a_sweep_ends_many_and_leaves_the_rest_to_the_next(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sweep, "MOST_EXPIRED", 3)
+    monkeypatch.setattr(sweep, "EXPIRED_ROWS", 3)
     monkeypatch.setattr(sweep, "EXPIRY_ROUNDS", 2)
     batch_ids = [office.ticket(f"138001380{index:02}", expires_at=office.now) for index in range(8)]
 
     def expired_so_far() -> int:
         return sum(office.task(batch_id).state == "expired" for batch_id in batch_ids)
 
-    sweep.waiting_tasks(office.house)
+    sweep.expired_tasks(office.house)
     assert expired_so_far() == 6
-    sweep.waiting_tasks(office.house)
+    sweep.expired_tasks(office.house)
     assert expired_so_far() == 8
+
+
+@pytest.mark.parametrize(("receivers", "expected"), [(1, 6), (2, 4), (5, 2)])
+def test_the_more_receivers_are_told_the_fewer_end_in_one_transaction(
+    office: Office, monkeypatch: pytest.MonkeyPatch, receivers: int, expected: int
+) -> None:
+    monkeypatch.setattr(sweep, "EXPIRED_ROWS", 6)
+    monkeypatch.setattr(sweep, "EXPIRY_ROUNDS", 2)
+    register(office, receivers)
+    batch_ids = [office.ticket(f"138001380{index:02}", expires_at=office.now) for index in range(8)]
+    sweep.expired_tasks(office.house)
+    assert sum(office.task(batch_id).state == "expired" for batch_id in batch_ids) == expected

@@ -89,6 +89,25 @@ def test_of_two_who_finish_a_call_the_later_one_does_not_write_what_it_had_read_
     assert office.call(uuid).dialogue == expected
 
 
+def test_a_recording_that_came_while_another_worker_looked_for_it_stays_in_the_record(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uuid = dialled(office)
+    write_lines(office, uuid, talk(office.clock.now_ms()))
+    finish, once = record._finish_recording, [True]
+
+    def overtaken(*arguments: object) -> str:
+        found = finish(*arguments)  # type: ignore[arg-type]
+        if once.pop() if once else False:
+            write_wav(office, uuid, 500, 9)
+            finish_call(office.house, uuid)
+        return found
+
+    monkeypatch.setattr(record, "_finish_recording", overtaken)
+    finish_call(office.house, uuid)
+    assert office.call(uuid).wav_file == f"{stem(office, uuid)}.wav"
+
+
 def test_a_character_that_no_database_stores_costs_no_record(office: Office) -> None:
     uuid = dialled(office)
     tell(office, uuid, "firstAnswer")

@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 import wave
 from collections.abc import Callable
+from typing import TypeVar
 
 import pytest
-from sqlalchemy import insert, select, update
+from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.exc import DBAPIError
 
 from shared import bus, recordings
@@ -22,7 +23,9 @@ from workers.dispatch import dispatch
 from workers.house import House
 from workers.record import finish_call
 from workers.room import LEASES_KEY, RoomShut
-from workers.sweep import KEY_AGE_MS, lost_records, sweep
+from workers.sweep import KEY_AGE_MS, lost_records, sweep, unstopped_tasks
+
+T = TypeVar("T")
 
 
 def rest(office: Office, seconds: float, step: float = 5.0) -> None:
@@ -253,6 +256,34 @@ def test_waiting_tasks_expire_and_stop_whether_or_not_there_is_room(open_office:
     later = office.ticket("1380013803", expires_at=office.now + 60_000)
     sweep(office.house)
     assert [office.task(batch_id).state for batch_id in (late, unwanted, later)] == ["expired", "stopped", "pending"]
+
+
+def test_a_task_that_cannot_be_stopped_lets_others_expire(
+    office: Office, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def failing(*_: object) -> None:
+        raise ValueError("a bug")
+
+    monkeypatch.setattr("workers.sweep.stop_tasks", failing)
+    office.ticket("1380013801", stop_requested_at=1)
+    late = office.ticket("1380013802", expires_at=office.now)
+    with pytest.raises(ValueError, match="a bug"):
+        sweep(office.house)
+    assert office.task(late).state == "expired"
+
+
+def test_a_task_that_is_wanted_again_is_not_stopped(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the look and the lock a person may dial it again."""
+    batch_id = office.ticket(stop_requested_at=1)
+    commit = office.house.commit
+
+    def overtaken(work: Callable[[Connection], T]) -> T:
+        office.set_task(batch_id, stop_requested_at=None)
+        return commit(work)
+
+    monkeypatch.setattr(office.house, "commit", overtaken)
+    unstopped_tasks(office.house)
+    assert office.task(batch_id).state == "pending"
 
 
 def test_leases_live_as_long_as_their_calls_and_no_longer(office: Office) -> None:

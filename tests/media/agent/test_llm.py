@@ -16,6 +16,7 @@ from media.agent.llm import ANSWER_SECONDS, FIRST_WORD_SECONDS, GAP_SECONDS, Llm
 from media.agent.loading import load_playbook
 from media.agent.ticket import sample_fields
 from media.agent.wording import LETTER_SECONDS
+from media.protocol import events
 from media.protocol.commands import AnyCommand
 from media.turns import TurnRule
 from sandbox.cloud.config import CloudConfig
@@ -821,6 +822,31 @@ def test_the_sound_of_a_key_does_not_put_the_turn_before_it_in_its_place() -> No
         call.speak("", 0.4)
         assert await call.answered() == "好的，已经确认。"
         assert told(chat)[-1] == ("user", "（按了电话键1）")
+
+    run(scenario)
+
+
+def test_a_key_that_was_pressed_before_a_wish_never_to_be_called_is_not_answered_after_our_goodbye() -> None:
+    async def scenario() -> None:
+        chat = Script(["好的，请按一确认，谢谢您。"], ["地址是人民路一号。"])
+        call = await Talk(chat).begin()
+        call.speak("我要确认预约")
+        await call.until(lambda: call._voice is not None and not call._voice.open)
+        now = call.clock.now_ms()
+        call._emit(events.Dtmf(timestamp=now, track_id="theirs", digit="1"))
+        call._emit(
+            events.Eou(timestamp=now, track_id="theirs", text="以后别再给我打电话了", start_time=now, end_time=now)
+        )
+        call.deliver()
+        call.wait(0.5)
+        assert ("do_not_call", "以后别再给我打电话了") in call.tags
+        call._recognise(events.AsrDelta, "等一下", now)
+        call._cut()
+        call.speak("等一下，地址在哪里？")
+        assert await call.answered() == "地址是人民路一号。"
+        await settle()
+        assert told(chat)[-1] == ("user", "等一下，地址在哪里？")
+        assert len(chat.requests) == 2
 
     run(scenario)
 

@@ -96,7 +96,7 @@ def test_six_minutes_that_nobody_takes_are_a_failure(owner: Owner, utterance: Ut
     assert utterance.done
 
 
-def test_words_without_a_sound_are_a_failure_and_marks_without_one_are_not(owner: Owner, source: Source) -> None:
+def test_words_without_a_sound_are_a_failure_and_marks_without_one_are_not(source: Source) -> None:
     for text, failures in (("您好", ["first_audio"]), ("……", [])):
         told = Owner()
         Utterance(told, text, lambda _: source).on_done()
