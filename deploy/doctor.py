@@ -17,7 +17,7 @@ from deploy.check import Check, Checks, State
 from deploy.databases import existing, place
 from deploy.embedded import reachable
 from deploy.preflight import redis_problem
-from deploy.readiness import heartbeats, ping_workers
+from deploy.readiness import ASK_SECONDS, heartbeats, ping_workers
 from deploy.screen import Console, Table, print_json, say_row
 from media.agent.loading import load_playbooks
 from media.agent.playbook import PlaybookError
@@ -209,6 +209,14 @@ def _phone(settings: Settings) -> Checks:
     if problem:
         fix = "`waihu up` starts it" if sandbox else "correct WAIHU_PHONE_URL, or open the way to it"
         yield Check("phone system", "fail", f"{settings.phone_url}: {problem}", fix)
+        return
+    speaks = probes.speaks_http(settings.phone_url)
+    if speaks is None:
+        detail = f"{settings.phone_url}: its port is open, and no answer to a HEAD came within {ASK_SECONDS:g} s"
+        yield Check("phone system", "warn", detail, "see that the phone system is what listens there, and well")
+    elif not speaks:
+        detail = f"{settings.phone_url}: what listens there does not speak HTTP"
+        yield Check("phone system", "fail", detail, "correct host, port and https or http of WAIHU_PHONE_URL")
     else:
         yield Check("phone system", "ok", settings.phone_url + (" (sandbox)" if sandbox else ""))
 

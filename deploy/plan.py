@@ -96,6 +96,7 @@ def _endpoints(settings: Settings, stand_in_llm: bool) -> tuple[dict[str, str], 
         listens[name] = (host, port)
         # Also one that was set: a command in another terminal has the state directory, and not this environment.
         endpoints[name] = f"{host}:{port}"
+    endpoints["playbooks_dir"] = str(settings.playbooks_dir)  # which may be meant from the directory of `waihu up`
     endpoints["public_url"] = f"http://{embedded.reachable(listens['api_listen'])}"
     if settings.embedded_redis:
         endpoints["redis_url"] = f"redis://{LOOPBACK}:{_choose(LOOPBACK, REDIS_PORT, taken, 'Redis', notes)}/0"

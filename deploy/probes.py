@@ -34,6 +34,20 @@ def reach(url: str) -> str:
     return ""
 
 
+def speaks_http(url: str) -> bool | None:
+    """Whether who is reached at a URL answers HTTP, whatever it answers; None if no answer came in time.
+
+    Asked with HEAD, which by HTTP's own rules has no effect anywhere.
+    """
+    try:
+        httpx2.head(url, timeout=ASK_SECONDS, trust_env=False)
+    except httpx2.TimeoutException:
+        return None
+    except httpx2.HTTPError:
+        return False
+    return True
+
+
 def get_json(url: str) -> tuple[int, Any]:
     """Status and document of a GET; 0 if nobody answers, and no document if it is not JSON."""
     try:

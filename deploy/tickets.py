@@ -33,6 +33,10 @@ SCHEDULE: dict[str, tuple[str, ...]] = {
 STDIN = Path("-")
 MAX_BYTES = 64 << 20
 """Twice what the API takes in one request; a larger file is no list of tickets."""
+_WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
+"""How .xlsx and .xls begin."""
+_SEPARATOR = re.compile(r"\s*\"?sep=(.)\"?\s*?(?:\r?\n|$)", re.IGNORECASE)
+"""Excel's own first line, which names what separates the cells."""
 _COLUMN_OF = {name: field for field, names in (FIELDS | SCHEDULE).items() for name in names}
 _WHOLE = re.compile(r"[+-]?[0-9]{1,6}")
 _MOMENT = re.compile(r"(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})[ T]+(\d{1,2}):(\d{2})(?::(\d{2}))?")
@@ -62,8 +66,11 @@ def read(path: Path) -> Batch:
 
 def read_text(path: Path) -> str:
     """A file's text, or that of standard input. Raises TicketFileError, OSError."""
+    body = _bytes(path)
+    if body.startswith(_WORKBOOKS):
+        raise TicketFileError(f"{_name(path)}: this is an Excel workbook; save it as CSV (UTF-8), and give that file")
     try:
-        return tables.decode(_bytes(path))
+        return tables.decode(body)
     except UnicodeDecodeError as error:
         raise TicketFileError(f"{_name(path)}: expected text in UTF-8, GBK, or UTF-16 with its mark") from error
 
@@ -96,15 +103,30 @@ def _from_json(name: str, text: str) -> Batch:
     for number, item in enumerate(items, 1):
         if not isinstance(item, dict):
             raise TicketFileError(f"{name}: expected ticket objects, number {number} is {type(item).__name__}")
+    items = [_renamed(item) for item in items]
     known = {*FIELDS, *SCHEDULE}
     strange = dict.fromkeys(key for item in items for key in item if key not in known)
     return Batch(items, [f"{name} 第 {number} 条" for number in range(1, len(items) + 1)], tuple(strange))
 
 
+def _renamed(item: dict[str, Any]) -> dict[str, Any]:
+    """A ticket with the API's own names for those that a heading may have; whatever is there under both stays as it is."""
+    ticket = dict(item)
+    for key in item:
+        field = _COLUMN_OF.get(tables.plain_heading(key), key)
+        if field not in ticket:
+            ticket[field] = ticket.pop(key)
+    return ticket
+
+
 def _from_csv(name: str, text: str) -> Batch:
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=tables.delimiter(text), strict=True)
+    named = _SEPARATOR.match(text)
+    delimiter = named.group(1) if named else tables.delimiter(text)
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     tickets, places, first = [], [], 1
     try:
+        if named:
+            next(rows)
         header = next((row for row in rows if any(cell.strip() for cell in row)), [])
         columns = _columns(name, header)
         first = rows.line_num + 1

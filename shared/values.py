@@ -129,12 +129,17 @@ def listen(text: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
+_ENCODED = "; in a password write @ as %40, : as %3A, / as %2F, # as %23, ? as %3F and % as %25"
+
+
 def url(*schemes: str) -> Callable[[str], str]:
     def parse(text: str) -> str:
         stripped = text.strip().rstrip("/")
         if stripped and not _is_url(stripped, schemes):
             wanted = " or ".join(scheme + "://" for scheme in schemes)
-            raise ValueError(f"expected a URL beginning with {wanted}, with its host and port if any")
+            raise ValueError(f"expected a URL beginning with {wanted}, with its host and port if any{_ENCODED}")
+        if urlsplit(stripped).netloc.count("@") > 1:
+            raise ValueError(f"expected at most one @ before the host{_ENCODED}")
         return stripped
 
     return parse

@@ -23,13 +23,17 @@ def rebuild_room(house: House) -> bool:
     """
     tell_time(house)
 
+    found: list[Occupant] = []
+
     def read() -> list[Occupant]:
         with house.read() as connection:
-            return occupants(connection)
+            found[:] = occupants(connection)
+        return found
 
     rebuilt = house.room.rebuild(read)
     if rebuilt:
-        log.warning("the leases were rebuilt from the database")
+        level = logging.WARNING if found else logging.INFO  # every new house begins with it, and no call
+        log.log(level, "the leases were rebuilt from the database", extra={"calls": len(found)})
     return rebuilt
 
 

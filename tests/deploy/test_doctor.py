@@ -6,9 +6,12 @@ import io
 import json
 import shlex
 import socket
+import socketserver
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -16,6 +19,7 @@ import pytest
 import redis
 from sqlalchemy import insert
 
+from deploy import probes
 from deploy.check import Check
 from deploy.doctor import doctor, examine
 from deploy.embedded import redis_command, redis_server
@@ -69,9 +73,54 @@ def test_when_everything_is_down_everything_is_named_with_its_fix(tmp_path: Path
     assert "WAIHU_ALLOW_STANDIN" in found["stand-ins"].fix
 
 
-def test_what_works_is_told_too(tmp_path: Path, closed: int) -> None:
+class PhoneThatSaysSo(socketserver.StreamRequestHandler):
+    """Answers every request alike, without looking at it."""
+
+    words = b""
+
+    def handle(self) -> None:
+        self.request.recv(1000)
+        self.wfile.write(self.words)
+
+
+@contextmanager
+def listening(words: bytes) -> Iterator[str]:
+    """The URL of somebody who says ``words`` to whoever asks."""
+    handler = type("Saying", (PhoneThatSaysSo,), {"words": words})
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/dialog"
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("words", "state", "said"),
+    [
+        (b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", "ok", "/dialog"),
+        (b"-ERR wrong number of arguments\r\n", "fail", "does not speak HTTP"),
+        (b"", "fail", "does not speak HTTP"),
+    ],
+)
+def test_a_port_that_is_open_is_not_a_phone_system_yet(
+    tmp_path: Path, closed: int, words: bytes, state: str, said: str
+) -> None:
+    with listening(words) as url:
+        found = checks(settings(tmp_path, closed, PHONE_URL=url))["phone system"]
+    assert found.state == state
+    assert said in found.detail
+    assert bool(found.fix) is (state == "fail")
+
+
+def test_who_never_answers_is_a_warning(tmp_path: Path, closed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probes, "ASK_SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as phone:
         url = f"http://127.0.0.1:{phone.getsockname()[1]}/dialog"
+        found = checks(settings(tmp_path, closed, PHONE_URL=url))["phone system"]
+    assert (found.state, "HEAD" in found.detail) == ("warn", True)
+
+
+def test_what_works_is_told_too(tmp_path: Path, closed: int) -> None:
+    with listening(b"HTTP/1.1 405 Method Not Allowed\r\nContent-Length: 0\r\n\r\n") as url:
         house = settings(tmp_path, closed, PHONE_URL=url, CALL_WINDOW="09:00-12:00,14:00-20:00")
         house.state_dir.mkdir()
         upgrade(house.database_url)

@@ -55,6 +55,26 @@ def test_columns_may_come_in_any_order_and_others_are_passed_over_and_named(tmp_
     assert (len(batch.tickets), batch.passed_over) == (2, ("note",))
 
 
+def test_excels_own_first_line_names_what_separates_the_cells(tmp_path: Path) -> None:
+    for line, mark in (("sep=;", ";"), ("sep=,", ","), ('"sep=|"', "|")):
+        content = f"{line}\r\n" + CHINESE.replace(",", mark)
+        batch = tickets.read(file(tmp_path, content))
+        assert (batch.tickets, batch.places) == ([ONE], [f"{tmp_path / 'tickets.csv'} 第 3 行"])
+
+
+def test_a_workbook_is_told_to_be_saved_as_csv(tmp_path: Path) -> None:
+    for head in (b"PK\x03\x04\x14\x00", b"\xd0\xcf\x11\xe0\xa1\xb1"):
+        with pytest.raises(TicketFileError, match="save it as CSV"):
+            tickets.read(file(tmp_path, head + bytes(range(256))))
+
+
+def test_json_may_have_a_headings_names_too(tmp_path: Path) -> None:
+    chinese = {"工单编号": "T1", "手机号": "13912345678", "姓名": "张三", "类型": "活动通知1", "内容": "周六，上午九点"}
+    batch = tickets.read(file(tmp_path, json.dumps([chinese, {**ONE, "id": 7}]), "tickets.json"))
+    assert batch.tickets == [ONE, {**ONE, "id": 7}]
+    assert batch.passed_over == ("id",)
+
+
 @pytest.mark.parametrize(
     "header",
     [

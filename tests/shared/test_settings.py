@@ -192,6 +192,22 @@ def test_a_malformed_url_is_refused_without_its_password(tmp_path: Path, name: s
     assert "hunter2" not in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DATABASE_URL", "postgresql://waihu:s3cr@et!Pw@127.0.0.1:5432/waihu"),
+        ("DATABASE_URL", "postgresql://waihu:s3cr/et!Pw@127.0.0.1:5432/waihu"),
+        ("DATABASE_URL", "postgresql://waihu:s3cr#et!Pw@127.0.0.1:5432/waihu"),
+        ("REDIS_URL", "redis://:s3cr@et!Pw@127.0.0.1:6379/0"),
+    ],
+)
+def test_a_password_with_marks_in_it_is_to_be_encoded_and_not_shown(tmp_path: Path, name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=f"WAIHU_{name}: .*%40") as raised:
+        settings(tmp_path, **{name: value})
+    assert "et!Pw" not in str(raised.value)
+    assert settings(tmp_path, DATABASE_URL="postgresql://waihu:s3cr%40et@db/waihu").database_url.endswith("@db/waihu")
+
+
 def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / ".env").write_bytes(b"WAIHU_MAX_CALLS=\xff\xfe\n")
     with pytest.raises(SettingsError, match="UTF-8"):
