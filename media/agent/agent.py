@@ -194,7 +194,7 @@ class Agent:
     def _understood(self, event: events.AsrDelta | events.AsrFinal) -> None:
         self._comprehension.words()
         if self._phase is Phase.LEAVING:
-            self._parting.understood(event.text, speaks=self._customer_speaks)
+            self._parting.understood(event.text, customer_speaks=self._customer_speaks)
         if self._phase not in (Phase.OPENING, Phase.TALKING):
             return
         start, end = event.start_time - self._answered_at, event.end_time - self._answered_at
@@ -349,7 +349,7 @@ class Agent:
             return
         self._speech_failures = 0
         if self._phase is Phase.LEAVING:
-            self._parting.ended(answer, speaks=self._customer_speaks)
+            self._parting.ended(answer, customer_speaks=self._customer_speaks)
             return
         key, self._key = self._key, ""
         if key and self._phase is Phase.TALKING and self._brain.press(key):
@@ -364,7 +364,7 @@ class Agent:
     def _not_heard(self, answer: Answer) -> None:
         """The fallback was heard instead: say it again, and when that does not help, goodbye from the cache."""
         if self._phase is Phase.LEAVING:
-            self._parting.ended(answer, speaks=self._customer_speaks)
+            self._parting.ended(answer, customer_speaks=self._customer_speaks)
         elif self._speech_failures < MOST_SPEECH_FAILURES:
             self._say_again(answer.text)
         else:

@@ -62,12 +62,14 @@ class Parting:
         """Whether what is said now would be answered."""
         return not self.final and self._revivals < MAX_REVIVALS
 
-    def understood(self, text: str, *, speaks: bool) -> None:
-        """Words of a turn that is not over. Who asks us to wait need not talk over the rest, though it is heard out
-        otherwise. ``speaks``: the customer does so still."""
+    def understood(self, text: str, *, customer_speaks: bool) -> None:
+        """Words have been recognised. Who asks us to wait need not talk over the rest, though it is heard out otherwise.
+
+        ``customer_speaks``: the turn they belong to is not over.
+        """
         if not self._voice.speaks:
             self._hold_on()
-        elif speaks and self._open and asks_to_wait(text):
+        elif customer_speaks and self._open and asks_to_wait(text):
             self._voice.interrupt()
 
     def spoken(self, said: str, found: Set[Intent]) -> None:
@@ -87,8 +89,8 @@ class Parting:
         self._heard = says_goodbye(heard)
         self._hold()
 
-    def ended(self, goodbye: Answer, *, speaks: bool) -> None:
-        """Our voice is over. ``speaks``: the customer is just saying something."""
+    def ended(self, goodbye: Answer, *, customer_speaks: bool) -> None:
+        """Our voice is over. If the ``customer_speaks`` just then, the next words are waited for."""
         said, self._said_over = self._said_over, ""
         if said:
             self._answer(said)
@@ -96,7 +98,7 @@ class Parting:
             return  # whoever cut it is waited for
         else:
             self._heard = True
-            if speaks and self._open and not goodbye.failed:
+            if customer_speaks and self._open and not goodbye.failed:
                 self._hold()
             else:
                 self._hang_up()

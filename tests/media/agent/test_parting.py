@@ -52,7 +52,7 @@ class Leaving:
         elif isinstance(event, events.TrackEnd):
             self.voice.over()
             self.voice.answer = None
-            self.parting.ended(answer, speaks=self.speaks)
+            self.parting.ended(answer, customer_speaks=self.speaks)
 
     def say(self, seconds: float = 0.0) -> Answer:
         """Our goodbye, of which so many seconds are heard."""
@@ -81,7 +81,7 @@ def test_who_is_speaking_as_it_ends_is_waited_for_and_no_longer() -> None:
     leaving.call.listen()
     leaving.call.wait(CUT_GOODBYE_SECONDS - 0.1)
     assert not leaving.hung_up
-    leaving.parting.understood("我想问", speaks=True)
+    leaving.parting.understood("我想问", customer_speaks=True)
     leaving.call.wait(CUT_GOODBYE_SECONDS - 0.1)
     assert not leaving.hung_up
     leaving.call.wait(0.2)
@@ -96,7 +96,7 @@ def test_words_do_not_hold_the_line_for_ever() -> None:
     began = leaving.call.clock.monotonic()
     while not leaving.hung_up:
         leaving.call.wait(0.5)
-        leaving.parting.understood("然后", speaks=True)
+        leaving.parting.understood("然后", customer_speaks=True)
     assert LAST_WORDS_SECONDS - 0.1 <= leaving.hung_up[0] - began <= LAST_WORDS_SECONDS + 1
 
 
@@ -112,9 +112,9 @@ def test_a_question_over_it_stops_it_and_is_answered_when_it_has_stopped() -> No
 def test_who_asks_us_to_wait_is_let_speak() -> None:
     leaving = Leaving()
     leaving.say(1)
-    leaving.parting.understood("那个预约的", speaks=True)
+    leaving.parting.understood("那个预约的", customer_speaks=True)
     assert leaving.voice.speaks
-    leaving.parting.understood("等一下", speaks=True)
+    leaving.parting.understood("等一下", customer_speaks=True)
     leaving.call.deliver()
     assert not leaving.voice.speaks
     leaving.speak("等一下")
