@@ -34,7 +34,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -118,12 +117,12 @@ _RECORDSET = text(
 )
 
 
-def bare_copy(engine: Engine) -> None:
+def bare_copy(engine: Engine, body: bytes) -> None:
     """The floor: decode, write each row once, COPY, commit; nothing checked, nothing looked up, no ids known."""
     times = f"{NOW}\t{NOW}\t{NOW}\n"
     lines = [
         f"{t.ticketNo}\t{t.phone}\t{t.phone}\t+86{t.phone}\t{t.username}\t{t.ticketType}\t{t.ticketContent}\t\\\\x{'00' * 16}\tpending\t{times}"
-        for t in _decode(batch_body_of_thread())
+        for t in _decode(body)
     ]
     with writing(engine) as connection, contextlib.closing(connection.connection.cursor()) as cursor:
         cursor.copy_expert(_COPY, io.BytesIO("".join(lines).encode()), 1 << 20)
@@ -131,7 +130,7 @@ def bare_copy(engine: Engine) -> None:
 
 def copy_with_ids(engine: Engine) -> None:
     """Our own path without HTTP and without the lookup of repeated tickets."""
-    tickets = read(batch_body_of_thread(), BATCH)
+    tickets = read(_prepared[0], BATCH)
     with writing(engine) as connection:
         insert_tasks(connection, tickets, NOW)
 
@@ -150,7 +149,7 @@ def recordset(engine: Engine) -> None:
             "content": item.ticket.ticket_content,
             "digest": item.digest.hex(),
         }
-        for item in read(batch_body_of_thread(), BATCH)
+        for item in read(_prepared[0], BATCH)
     ]
     with writing(engine) as connection:
         connection.execute(_RECORDSET, {"rows": msgspec.json.encode(rows).decode(), "now": NOW}).all()
@@ -173,23 +172,19 @@ def many_values(engine: Engine) -> None:
             "created_at": NOW,
             "due_at": NOW,
         }
-        for item in read(batch_body_of_thread(), BATCH)
+        for item in read(_prepared[0], BATCH)
     ]
     with writing(engine) as connection:
         statement = insert(tasks).returning(tasks.c.batch_id, sort_by_parameter_order=True)
         connection.execute(statement, rows).all()
 
 
-_prepared: dict[int, bytes] = {}
+_prepared: list[bytes] = []
 
 
 def prepare() -> None:
-    """Makes the next body of this thread, outside of what is measured."""
-    _prepared[threading.get_ident()] = batch_body()
-
-
-def batch_body_of_thread() -> bytes:
-    return _prepared[threading.get_ident()]
+    """Makes the next bodies, one a client, outside of what is measured."""
+    _prepared[:] = [batch_body() for _ in range(CLIENTS)]
 
 
 # --- HTTP ------------------------------------------------------------------------------------------------------------
@@ -295,27 +290,30 @@ def show(rows: list[Row], rates: dict[str, list[float]], unit: str) -> None:
 
 def ticket_rows(engine: Engine, clients: list[Client]) -> list[Row]:
     def post_one(client: Client) -> None:
-        client.post("/api/aicall/createTasks", batch_body_of_thread(), 200)
+        client.post("/api/aicall/createTasks", _prepared[0], 200)
 
     def post_all() -> None:
-        bodies = {id(client): body for client, body in zip(clients, spare, strict=True)}
+        bodies = {id(client): body for client, body in zip(clients, _prepared, strict=True)}
         at_once(clients, lambda client: client.post("/api/aicall/createTasks", bodies[id(client)], 200))
-        spare[:] = [batch_body() for _ in clients]
 
-    spare = [batch_body() for _ in clients]
+    def copy_all() -> None:
+        with ThreadPoolExecutor(CLIENTS) as pool:
+            list(pool.map(lambda body: bare_copy(engine, body), _prepared))
+
     http_one = Row("createTasks over HTTP, 1 client", lambda: post_one(clients[0]), BATCH)
     http_all = Row(f"createTasks over HTTP, {CLIENTS} clients", post_all, BATCH * CLIENTS)
     values = Row("insertmanyvalues", lambda: many_values(engine), BATCH)
     if engine.dialect.name != "postgresql":
         return [values, http_one, http_all]
-    floor = "floor: msgspec + bare COPY"
+    floor, everyone = "floor: msgspec + bare COPY", f"floor: the same, {CLIENTS} at once"
     return [
-        Row(floor, lambda: bare_copy(engine), BATCH),
+        Row(floor, lambda: bare_copy(engine, _prepared[0]), BATCH),
+        Row(everyone, copy_all, BATCH * CLIENTS),
         Row("COPY with ids", lambda: copy_with_ids(engine), BATCH, floor),
         Row("json_to_recordset", lambda: recordset(engine), BATCH, floor),
         values._replace(floor=floor),
         http_one._replace(floor=floor),
-        http_all._replace(floor=floor),
+        http_all._replace(floor=everyone),
     ]
 
 

@@ -69,6 +69,9 @@ class Prompt:
     def finish(self) -> None:
         """Nothing is outstanding."""
 
+    async def finished(self) -> None:
+        """Nothing will come."""
+
     async def close(self) -> None:
         """Nothing is open."""
 
@@ -159,8 +162,11 @@ class Callee:
         return found
 
     def answers(self) -> list[float]:
-        """For each phrase, seconds from its end to our first frame."""
-        firsts = [next((at for at in self.arrivals if at > end), None) for _, end in self.spoken]
+        """For each phrase, seconds from its end to our first frame after a silence; a voice that went on is no answer."""
+        begun = [
+            at for before, at in zip([float("-inf"), *self.arrivals], self.arrivals, strict=False) if at - before > GAP
+        ]
+        firsts = [next((at for at in begun if at > end), None) for _, end in self.spoken]
         return [first - end for first, (_, end) in zip(firsts, self.spoken, strict=True) if first is not None]
 
 
@@ -170,7 +176,7 @@ def _frame(number: int, pcm: bytes) -> str:
 
 async def run(callees: int, rounds: int) -> tuple[list[float], list[float], list[float]]:
     """Stops, answers, and how late the voice detector placed the ends of turns; all in seconds."""
-    speech = InstantSpeech(_Recognizers(), Tape(), RecognitionOptions(), SynthesisOptions())  # type: ignore[arg-type]
+    speech = InstantSpeech(_Recognizers(), Tape(), RecognitionOptions(), SynthesisOptions())
     options = SessionOptions(asr=TranscriptionOption(), tts=SynthesisOption(), barge_in=True, turns=TurnRule())
     ends: dict[str, list[float]] = {}
     cast = Cast(make=lambda port: Answerer(port, ends))

@@ -30,6 +30,7 @@ from media.speech.ports import (
     Recognition,
     RecognitionOptions,
     Recognizer,
+    Recognizers,
     SpeechFailure,
     SynthesisListener,
     SynthesisOptions,
@@ -110,7 +111,7 @@ class _Recognizers:
 class InstantSpeech:
     """Speech providers that answer at once."""
 
-    recognizers: _Recognizers
+    recognizers: Recognizers
     synthesizer: Tape
     recognition: RecognitionOptions
     synthesis: SynthesisOptions

@@ -123,7 +123,7 @@ def _listens(port: int) -> bool:
 
 _LIVE = "state IN ('answered', 'dialing', 'queued', 'ringing', 'unknown')"
 _CLAIM = f"""SELECT batch_id, state, stop_requested_at, connected, due_at, final_at, attempts, no_answers, refusals,
-    number, phone, exten, caller, expires_at, line FROM tasks WHERE state IN ('pending', 'retry_wait') AND due_at <= {{0}}
+    number, phone, exten, caller, expires_at, line FROM tasks WHERE due_at <= {{0}}
     AND NOT EXISTS (SELECT 1 FROM calls WHERE calls.line = tasks.line AND call_type = '02' AND calls.{_LIVE})
     ORDER BY priority DESC, due_at, batch_id LIMIT {CLAIM}"""
 _INSERT = """INSERT INTO calls (uuid, batch_id, call_type, state, caller, number, telephone, exten, line, created_at, deadline_at)

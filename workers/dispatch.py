@@ -18,6 +18,7 @@ from sqlalchemy import (
     exists,
     func,
     literal,
+    literal_column,
     select,
     update,
 )
@@ -128,8 +129,10 @@ def _take(house: House, known: Sequence[str | None], limits: Mapping[str, int], 
 
 
 _now, _most = bindparam("now", type_=BigInteger), bindparam("most", type_=Integer)
-_BUSY = exists(select(calls.c.uuid).where(calls.c.line == tasks.c.line, store.LIVE_OUTBOUND).offset(0))
-"""Asked for each task by the index, with an OFFSET that keeps PostgreSQL from making a join of it: while it has no
+_BUSY = exists(
+    select(literal_column("1")).select_from(calls).where(calls.c.line == tasks.c.line, store.LIVE_OUTBOUND).offset(0)
+)
+"""Asked for each task by the index, of nothing that stands in the row, with an OFFSET that keeps PostgreSQL from making a join of it: while it has no
 statistics yet, after the first great batch, it would compare every due task with every live call."""
 _IS_DUE = and_(tasks.c.due_at <= _now, ~_BUSY)
 """Of what waits: nothing else has a due_at. In this form PostgreSQL walks ix_tasks_due in its order and stops at the
